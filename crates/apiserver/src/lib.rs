@@ -1,0 +1,1 @@
+//! The Kubernetes API, version 1.36, in process or on a port.

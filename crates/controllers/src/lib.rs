@@ -1,0 +1,1 @@
+//! The controllers of a Kubernetes control plane, an observer each.

@@ -1,0 +1,1 @@
+//! The Kubernetes API told as events: one watch a kind, many observers.

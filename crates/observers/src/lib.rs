@@ -1,0 +1,1 @@
+//! What xebec adds to a cluster: config reload and its siblings, an observer each.

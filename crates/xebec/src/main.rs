@@ -1,0 +1,3 @@
+//! A Kubernetes cluster in one binary, and the crew that keeps a cluster in order.
+
+fn main() {}
