@@ -1,3 +1,34 @@
 //! The rules of the code base as tests, and the generation of tables.
 
-fn main() {}
+use std::{env, path::PathBuf, process::ExitCode};
+
+use anyhow::{Result, bail};
+
+mod tables;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["tables", facts, data] => tables::generate(
+            &PathBuf::from(facts),
+            &PathBuf::from(data),
+            &root().join("crates/apiserver/data"),
+        ),
+        _ => bail!("usage: cargo xtask tables FACTS.json DATA_DIR"),
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}

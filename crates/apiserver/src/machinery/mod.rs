@@ -1,0 +1,15 @@
+//! What every kind shares: schemas, decoding, defaults, patches, apply, selectors, field paths and errors. Nothing
+//! here knows a kind by name, a store or a request.
+
+pub mod builtin;
+pub mod conform;
+pub mod decode;
+pub mod invalid;
+pub mod object;
+pub mod path;
+pub mod quantity;
+pub mod schema;
+
+pub use invalid::{FieldErrors, go_quoted};
+pub use path::Path;
+pub use schema::Schema;
