@@ -4,6 +4,7 @@
 pub mod builtin;
 pub mod conform;
 pub mod decode;
+pub mod defaults;
 pub mod format;
 pub mod invalid;
 pub mod object;
