@@ -88,6 +88,7 @@ fn resource(fact: &Fact) -> Resource {
         strategy: behaviour.map_or(&Strategy::PLAIN, |row| row.strategy),
         conversion: behaviour.and_then(|row| row.conversion),
         type_name,
+        custom: None,
     }
 }
 
