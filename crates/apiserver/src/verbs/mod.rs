@@ -25,7 +25,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use self::dispatch::call;
+pub use self::{dispatch::call, pipeline::{Part, draft}};
 use crate::{
     access::User,
     cluster::Shared,

@@ -173,7 +173,7 @@ pub fn prepare_update(call: &Call<'_>, new: &mut Value, old: &Value, part: Part)
             }
         }
         Part::Status => (strategy.prepare_status)(new, old),
-        Part::Other(_) => {}
+        Part::Other(name) => super::subresources::prepare_part(new, old, name),
     }
 }
 
@@ -264,9 +264,7 @@ pub async fn commit(
         expected,
         object: value.map(|value| draft(&call.resource, value)),
     };
-    let written = call.cluster.storage().commit(change).await?;
-    call.cluster.changed(&call.resource);
-    Ok(written)
+    call.cluster.storage().commit(change).await
 }
 
 /// A commit's failure as an answer.
