@@ -4,6 +4,7 @@
 //! [`Schema`], its behaviour from its [`Strategy`]. To change the behaviour of a built-in kind, find its strategy
 //! through [`strategies::STRATEGIES`]. Custom resources make the same [`Resource`] from their definition.
 
+pub mod columns;
 pub mod strategies;
 pub mod strategy;
 pub mod table;
