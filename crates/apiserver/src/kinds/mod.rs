@@ -6,6 +6,7 @@
 
 pub mod catalog;
 pub mod definitions;
+pub mod columns;
 pub mod strategies;
 pub mod strategy;
 pub mod table;
