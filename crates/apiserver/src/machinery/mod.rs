@@ -1,9 +1,11 @@
 //! What every kind shares: schemas, decoding, defaults, patches, apply, selectors, field paths and errors. Nothing
 //! here knows a kind by name, a store or a request.
 
+pub mod apply;
 pub mod builtin;
 pub mod conform;
 pub mod decode;
+pub mod go_format;
 pub mod invalid;
 pub mod object;
 pub mod path;
