@@ -7,10 +7,7 @@ mod namespace_lifecycle;
 
 use serde_json::Value;
 
-use crate::{
-    status::ApiResult,
-    verbs::{Call, Part},
-};
+use crate::{kinds::Part, status::ApiResult, verbs::Call};
 
 /// An admission plugin: functions of the call and the object. A plugin sets those that it needs of [`Plugin::NONE`].
 #[derive(Debug, Clone, Copy)]

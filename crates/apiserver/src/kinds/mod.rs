@@ -9,12 +9,13 @@ pub mod definitions;
 pub mod columns;
 pub mod strategies;
 pub mod strategy;
+pub mod parts;
 pub mod table;
 pub mod workloads;
 
 use std::sync::Arc;
 
-pub use self::strategy::Strategy;
+pub use self::{parts::{FieldManagers, Part}, strategy::Strategy};
 use crate::{machinery::Schema, status::Qualified};
 
 /// A resource that is served in one version.
@@ -64,6 +65,8 @@ pub struct Resource {
     pub type_name: Option<&'static str>,
     /// What only a custom resource's definition says; `None` for built-in kinds.
     pub custom: Option<Arc<Custom>>,
+    /// Who keeps `metadata.managedFields`, for each way of writing an object.
+    pub field_managers: FieldManagers,
 }
 
 /// What a CustomResourceDefinition says of its resource beyond what built-in ones have.

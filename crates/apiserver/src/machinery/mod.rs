@@ -2,15 +2,12 @@
 //! here knows a kind by name, a store or a request.
 
 pub mod address;
+pub mod apply;
 pub mod builtin;
 pub mod conform;
 pub mod decode;
 pub mod defaults;
 pub mod format;
-pub mod apply;
-pub mod builtin;
-pub mod conform;
-pub mod decode;
 pub mod go_format;
 pub mod invalid;
 pub mod metadata;

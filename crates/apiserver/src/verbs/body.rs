@@ -69,10 +69,15 @@ pub fn conformed(
 ) -> ApiResult<Value> {
     let api_version = object::map_mut(&mut value).remove("apiVersion");
     let kind = object::map_mut(&mut value).remove("kind");
+    // An empty list asks to forget who owns what; the normal form would drop it.
+    let forget = object::meta(&value, "managedFields").is_some_and(|entries| entries.as_array().is_some_and(Vec::is_empty));
     let unknown = conform::conform(wanted.schema, &mut value).map_err(|error| handled(wanted, &error.message))?;
     let map = object::map_mut(&mut value);
     map.insert("apiVersion".into(), api_version.unwrap_or_else(|| wanted.api_version.into()));
     map.insert("kind".into(), kind.unwrap_or_else(|| wanted.kind.into()));
+    if forget {
+        object::metadata_mut(&mut value).insert("managedFields".into(), Value::Array(Vec::new()));
+    }
     defaults::fill(wanted.schema, &mut value);
     let wrong: Vec<String> = duplicates
         .iter()

@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::{
     Answer, Call,
     body::{self, Wanted},
-    pipeline::{self, Part},
+    pipeline,
 };
 use crate::{
     admission,
     http::query::WriteOptions,
-    kinds::strategy::Generation,
+    kinds::{Part, strategy::Generation},
     machinery::{conform, object},
     status::{ApiError, ApiResult},
     storage::Expected,

@@ -25,7 +25,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use self::{dispatch::call, pipeline::{Part, draft}};
+pub use self::{dispatch::call, pipeline::draft};
 use crate::{
     access::User,
     cluster::Shared,

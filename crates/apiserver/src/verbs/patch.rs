@@ -6,11 +6,12 @@ use super::{
     Answer, Call,
     body::{self, Wanted},
     create,
-    pipeline::{self, Ownership, Part},
+    pipeline::{self, Ownership},
     update,
 };
 use crate::{
     http::query::{FieldValidation, WriteOptions},
+    kinds::Part,
     machinery::{
         FieldErrors, Path,
         apply::{self, Manager, Operation},

@@ -9,12 +9,8 @@ use super::Call;
 use crate::{
     admission,
     http::query::WriteOptions,
-    kinds::{Resource, strategy::Generation},
-    machinery::{
-        FieldErrors,
-        apply::{self, FieldSet, Manager, Operation},
-        conform, metadata, object,
-    },
+    kinds::{Part, Resource, strategy::Generation},
+    machinery::{FieldErrors, apply, conform, metadata, object},
     status::{ApiError, ApiResult},
     storage::{Change, CommitError, Draft, Expected, Object, Terms},
 };
@@ -22,51 +18,10 @@ use crate::{
 /// How often a write that was overtaken is tried again, before the caller is told.
 pub const ATTEMPTS_MAX: usize = 64;
 
-/// Which part of an object is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All but the status.
-    Main,
-    /// The status.
-    Status,
-    /// A subresource that has rules of its own (`ephemeralcontainers`, `resize`, `approval`, `finalize`).
-    Other(&'static str),
-}
-
-impl Part {
-    /// The subresource as managed fields name it.
-    pub fn subresource(self) -> &'static str {
-        match self {
-            Self::Main => "",
-            Self::Status => "status",
-            Self::Other(name) => name,
-        }
-    }
-}
-
-/// The fields that a write to this part may not own.
-pub fn reset_fields(resource: &Resource, part: Part) -> FieldSet {
-    let fields = resource.schema.object().map(|object| &object.fields);
-    let names = fields.into_iter().flat_map(|fields| fields.keys()).map(|name| &**name);
-    match part {
-        Part::Main if resource.strategy.status => FieldSet::of_fields(["status"]),
-        Part::Status => {
-            FieldSet::of_fields(names.filter(|name| !matches!(*name, "status" | "metadata" | "apiVersion" | "kind")))
-        }
-        _ => FieldSet::default(),
-    }
-}
-
 /// Makes the caller the owner of what it changed in `new`.
 pub fn own_fields(call: &Call<'_>, live: Option<&Value>, new: &mut Value, part: Part, options: &WriteOptions) {
-    let manager = Manager {
-        name: manager_name(call, options),
-        operation: Operation::Update,
-        api_version: call.resource.api_version.to_string(),
-        subresource: part.subresource().to_owned(),
-    };
-    let reset = reset_fields(&call.resource, part);
-    apply::update(&call.resource.schema, live, new, &manager, &reset, &call.timestamp());
+    let manager = manager_name(call, options);
+    call.resource.field_manager(part).update(live, new, &manager, &call.timestamp());
 }
 
 /// Who owns the fields of a write: who says so, else the program of the `User-Agent`.
@@ -173,7 +128,7 @@ pub fn prepare_update(call: &Call<'_>, new: &mut Value, old: &Value, part: Part)
             }
         }
         Part::Status => (strategy.prepare_status)(new, old),
-        Part::Other(name) => super::subresources::prepare_part(new, old, name),
+        _ => super::subresources::prepare_part(new, old, part),
     }
 }
 
@@ -204,7 +159,7 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part
     match part {
         Part::Main => (resource.strategy.validate_update)(new, old, &mut errors),
         Part::Status => (resource.strategy.validate_status)(new, old, &mut errors),
-        Part::Other(_) => {}
+        _ => {}
     }
     errors
 }
@@ -358,7 +313,7 @@ pub async fn replace(
             call.warn(sentence);
         }
         new = conform_again(call, new);
-        keep_times_of_a_no_op(&mut new, &old);
+        apply::keep_times_if_unchanged(&old, &mut new);
         if new == old {
             return Ok(Replaced { stored, value: old, deleted: false });
         }
@@ -418,29 +373,6 @@ pub fn conform_again(call: &Call<'_>, mut value: Value) -> Value {
     map.insert("apiVersion".into(), api_version.unwrap_or_else(|| (&*call.resource.api_version).into()));
     map.insert("kind".into(), kind.unwrap_or_else(|| (&*call.resource.kind).into()));
     value
-}
-
-/// A write that changes nothing but the times in managedFields is none.
-fn keep_times_of_a_no_op(new: &mut Value, old: &Value) {
-    let times = |value: &Value| {
-        let mut value = value.clone();
-        let entries = object::metadata_mut(&mut value).get_mut("managedFields").and_then(Value::as_array_mut);
-        for entry in entries.into_iter().flatten() {
-            object::map_mut(entry).remove("time");
-        }
-        value
-    };
-    if object::meta(new, "managedFields") == object::meta(old, "managedFields") {
-        return;
-    }
-    let differs_elsewhere = new
-        .as_object()
-        .into_iter()
-        .flatten()
-        .any(|(field, value)| field != "metadata" && old.get(field) != Some(value));
-    if !differs_elsewhere && times(new) == times(old) {
-        *new = old.clone();
-    }
 }
 
 /// Refuses a resourceVersion that is none.

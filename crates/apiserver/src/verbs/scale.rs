@@ -6,11 +6,12 @@ use super::{
     Answer, Call,
     body::{self, Wanted},
     patch::{self, PatchType},
-    pipeline::{self, Ownership, Part},
+    pipeline::{self, Ownership},
     update,
 };
 use crate::{
     http::query::{FieldValidation, WriteOptions},
+    kinds::Part,
     machinery::{FieldErrors, Path, builtin, object, selector::LabelSelector},
     status::{ApiError, ApiResult, Qualified},
     storage::Storage,
@@ -62,7 +63,7 @@ async fn write(
         check(call, &scale, old)?;
         let mut new = old.clone();
         set_at(&mut new, paths(call).replicas, scale["spec"]["replicas"].clone());
-        pipeline::own_fields(call, Some(old), &mut new, Part::Other("scale"), &scale_options);
+        pipeline::own_fields(call, Some(old), &mut new, Part::Scale, &scale_options);
         Ok(new)
     })
     .await?;

@@ -7,27 +7,15 @@ use super::{
     body::{self, Wanted},
     delete,
     options::DeleteOptions,
-    pipeline::{self, Ownership, Part},
+    pipeline::{self, Ownership},
 };
 use crate::{
     http::query::{FieldValidation, WriteOptions},
-    kinds::Resource,
+    kinds::{Part, Resource},
     machinery::{builtin, object, selector::LabelSelector},
     status::{ApiError, ApiResult, Qualified},
     storage::Storage,
 };
-
-/// The parts of objects that are written through subresources with rules of their own.
-pub fn part(subresource: &str) -> Part {
-    match subresource {
-        "status" => Part::Status,
-        "ephemeralcontainers" => Part::Other("ephemeralcontainers"),
-        "resize" => Part::Other("resize"),
-        "approval" => Part::Other("approval"),
-        "finalize" => Part::Other("finalize"),
-        _ => Part::Main,
-    }
-}
 
 /// Whether the resource is a question that is answered and forgotten.
 pub fn is_review(call: &Call<'_>) -> bool {
@@ -78,7 +66,7 @@ pub async fn bind(call: &mut Call<'_>) -> ApiResult<Answer> {
     }
     let mut inner = of_pods(call, &pods, &target);
     let time = inner.timestamp();
-    let replaced = pipeline::replace(&mut inner, Part::Other("binding"), &options, Ownership::Settled, |_, old| {
+    let replaced = pipeline::replace(&mut inner, Part::Binding, &options, Ownership::Settled, |_, old| {
         let conflict = |why: String| {
             Err(ApiError::conflict(Qualified { group: "", name: "pods/binding" }, object::name(old), &why))
         };
@@ -297,13 +285,13 @@ fn pod_of(call: &Call<'_>) -> ApiResult<Value> {
 }
 
 /// What a write to a subresource with rules of its own takes from the new object; the rest stays.
-pub fn prepare_part(new: &mut Value, old: &Value, name: &str) {
-    let taken = match name {
-        "ephemeralcontainers" => new["spec"]["ephemeralContainers"].take(),
-        "finalize" => new["spec"]["finalizers"].take(),
+pub fn prepare_part(new: &mut Value, old: &Value, part: Part) {
+    let field = match part {
+        Part::EphemeralContainers => "ephemeralContainers",
+        Part::Finalize => "finalizers",
         _ => return,
     };
-    let field = if name == "finalize" { "finalizers" } else { "ephemeralContainers" };
+    let taken = new["spec"][field].take();
     let metadata = new.get("metadata").cloned().unwrap_or_default();
     *new = old.clone();
     for kept in ["managedFields", "resourceVersion"] {

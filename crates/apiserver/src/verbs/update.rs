@@ -6,9 +6,10 @@ use super::{
     Answer, Call,
     body::{self, Wanted},
     create,
-    pipeline::{self, Ownership, Part, Preconditions},
+    pipeline::{self, Ownership, Preconditions},
 };
 use crate::{
+    kinds::Part,
     machinery::{FieldErrors, Path, object},
     status::{ApiError, ApiResult},
 };
