@@ -105,23 +105,44 @@
 //! [`Observer`] and [`View`], then [`Plan`] and [`Write`]; of the inside, `mailbox` (the queue), `store` (a snapshot),
 //! `feed` (a watch and its subscribers), `actor` (an observer at work).
 
+mod activity;
+mod actor;
 mod backoff;
+mod bus;
+mod catch_up;
 mod clock;
 mod context;
 mod coordinator;
+mod emitted;
+mod entry;
 mod error;
 mod event;
+mod execute;
+mod feed;
+mod feeds;
+mod freshness;
+mod idle;
 mod index;
+mod indexing;
 mod key;
 mod kind;
+mod listwatch;
+mod mailbox;
 mod object;
 mod observer;
+mod payload;
+mod pending;
 mod plan;
 mod record;
+mod recorder;
+mod runtime;
+mod selector;
+mod serve;
 mod spec;
 mod status;
 mod store;
 mod view;
+mod wire;
 mod write;
 
 pub use backoff::{Backoff, Random};

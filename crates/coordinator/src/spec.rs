@@ -177,7 +177,7 @@ pub struct Scope {
 }
 
 /// How much of each object an observer wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Detail {
     /// The whole object.
     #[default]

@@ -18,6 +18,8 @@ pub(crate) struct Snapshot {
     count: usize,
     /// The highest resource version seen: of events, bookmarks and lists.
     position: u64,
+    /// The highest resource version at which anything changed.
+    changed_at: u64,
 }
 
 /// Value, namespace and name: an index without a bucket per value.
@@ -27,6 +29,7 @@ impl Snapshot {
     /// Takes in the state of an object that exists, and tells what changed: nothing if this state is known.
     pub(crate) fn apply(&mut self, new: Object, mut tell: impl FnMut(Event)) {
         self.advance(new.resource_version());
+        self.changed_at = self.position;
         let old = self.insert(new.clone());
         match old {
             None => tell(Event::Added(new)),
@@ -42,6 +45,7 @@ impl Snapshot {
     /// Takes in that an object is gone; `last` is its last state.
     pub(crate) fn delete(&mut self, last: Object, mut tell: impl FnMut(Event)) {
         self.advance(last.resource_version());
+        self.changed_at = self.position;
         if self.remove(&last).is_some() {
             tell(Event::Deleted(last));
         }
@@ -67,6 +71,7 @@ impl Snapshot {
             }
         }
         next.advance(resource_version);
+        next.changed_at = next.position;
         *self = next;
     }
 
@@ -79,6 +84,11 @@ impl Snapshot {
     /// the changes of a kind in order.
     pub(crate) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Whether these are the same states as `other`'s: nothing changed in either that the other has not seen.
+    pub(crate) fn has_caught_up_with(&self, other: &Self) -> bool {
+        self.changed_at <= other.changed_at && other.changed_at <= self.position
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -8,6 +8,7 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 
 use crate::store::{IndexTable, Snapshot};
+use crate::wire::Source;
 use crate::{DecodeError, Key, Kind, Object, ObserverSpec};
 
 /// The objects of the kinds an observer watches, at one moment. Cheap to clone, and safe to keep: it never changes,
@@ -30,8 +31,15 @@ pub(crate) struct Tables {
 #[derive(Clone)]
 pub(crate) struct KindTable {
     pub(crate) kind: Kind,
-    pub(crate) snapshots: Vec<Snapshot>,
+    pub(crate) slices: Vec<Slice>,
     pub(crate) indexes: Vec<(&'static str, IndexTable)>,
+}
+
+/// The objects of one watch of the server.
+#[derive(Clone)]
+pub(crate) struct Slice {
+    pub(crate) source: Arc<Source>,
+    pub(crate) snapshot: Snapshot,
 }
 
 /// The objects of one kind, as stored: with their header, not decoded. Everything is ordered by namespace and name.
@@ -51,10 +59,10 @@ impl View {
                     index.values(&object).iter().for_each(|value| entries.add(&object, value));
                 }
             }
-            if table.snapshots.is_empty() {
-                table.snapshots.push(Snapshot::default());
+            if let Some(slice) = table.slices.iter_mut().find(|slice| slice.source.covers(object.namespace()))
+            {
+                slice.snapshot.apply(object, |_| {});
             }
-            table.snapshots[0].apply(object, |_| {});
         }
         Self::new(Arc::new(tables), now)
     }
@@ -155,16 +163,14 @@ impl<'v> Table<'v> {
     /// An object; `namespace` is `None` if it is cluster-scoped.
     pub fn get<'a>(&self, namespace: impl Into<Option<&'a str>>, name: &str) -> Option<&'v Object> {
         let namespace = namespace.into();
-        self.0.snapshots.iter().find_map(|snapshot| snapshot.get(namespace, name))
+        self.snapshots().find_map(|snapshot| snapshot.get(namespace, name))
     }
 
     /// All objects of a namespace, or of all if `None`.
     pub fn list<'a>(&self, namespace: impl Into<Option<&'a str>>) -> Vec<Object> {
         match namespace.into() {
-            None => self.merged(self.0.snapshots.iter().flat_map(Snapshot::iter)),
-            Some(name) => {
-                self.merged(self.0.snapshots.iter().flat_map(|snapshot| snapshot.in_namespace(name)))
-            }
+            None => self.merged(self.snapshots().flat_map(Snapshot::iter)),
+            Some(name) => self.merged(self.snapshots().flat_map(|snapshot| snapshot.in_namespace(name))),
         }
     }
 
@@ -184,7 +190,7 @@ impl<'v> Table<'v> {
 
     /// The objects that name this unique id among their owners.
     pub fn owned_by(&self, uid: &str) -> Vec<Object> {
-        self.merged(self.0.snapshots.iter().flat_map(|snapshot| snapshot.owned_by(uid)))
+        self.merged(self.snapshots().flat_map(|snapshot| snapshot.owned_by(uid)))
     }
 
     /// The objects whose controller has this unique id.
@@ -196,7 +202,7 @@ impl<'v> Table<'v> {
 
     /// How many objects there are.
     pub fn len(&self) -> usize {
-        self.0.snapshots.iter().map(Snapshot::len).sum()
+        self.snapshots().map(Snapshot::len).sum()
     }
 
     /// Whether there is none.
@@ -204,10 +210,14 @@ impl<'v> Table<'v> {
         self.len() == 0
     }
 
+    fn snapshots(self) -> impl Iterator<Item = &'v Snapshot> {
+        self.0.slices.iter().map(|slice| &slice.snapshot)
+    }
+
     /// One list in order, without the doubles that overlapping watches of a kind may hold.
     fn merged(self, objects: impl Iterator<Item = &'v Object>) -> Vec<Object> {
         let mut objects: Vec<Object> = objects.cloned().collect();
-        if self.0.snapshots.len() > 1 {
+        if self.0.slices.len() > 1 {
             objects.sort_by(|one, other| one.key().cmp(other.key()));
             objects.dedup_by(|one, other| one.key() == other.key());
         }
@@ -219,12 +229,14 @@ impl Tables {
     /// Empty tables for the kinds and indexes of a spec.
     pub(crate) fn for_spec(spec: &ObserverSpec) -> Self {
         let mut kinds: Vec<KindTable> = Vec::new();
-        for watch in &spec.watches {
-            if kinds.iter().all(|table| table.kind != watch.kind) {
-                let indexes = spec.indexes.iter().filter(|index| *index.kind() == watch.kind);
+        for source in spec.watches.iter().flat_map(Source::of) {
+            let position = kinds.iter().position(|table| table.kind == source.kind).unwrap_or_else(|| {
+                let indexes = spec.indexes.iter().filter(|index| *index.kind() == source.kind);
                 let indexes = indexes.map(|index| (index.name(), IndexTable::default())).collect();
-                kinds.push(KindTable { kind: watch.kind.clone(), snapshots: Vec::new(), indexes });
-            }
+                kinds.push(KindTable { kind: source.kind.clone(), slices: Vec::new(), indexes });
+                kinds.len() - 1
+            });
+            kinds[position].slices.push(Slice { source: Arc::new(source), snapshot: Snapshot::default() });
         }
         Self { kinds }
     }
