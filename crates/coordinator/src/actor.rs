@@ -252,7 +252,9 @@ impl Actor {
         }));
         match keys {
             Ok(Some(keys)) if self.echoes.contains(&event) => {
-                keys.iter().for_each(|key| self.mailbox.wake_unless_failed(key));
+                for key in &keys {
+                    self.mailbox.wake_unless_failed(key);
+                }
             }
             Ok(Some(keys)) => keys.iter().for_each(|key| self.mailbox.wake(key)),
             Ok(None) => {
@@ -260,7 +262,7 @@ impl Actor {
                 self.payloads.push(event);
             }
             Err(panic) => {
-                self.panicked(now, &format!("wake for {}: {}", event.key(), panic_message(&*panic)))
+                self.panicked(now, &format!("wake for {}: {}", event.key(), panic_message(&*panic)));
             }
         }
     }

@@ -49,6 +49,7 @@ impl Random {
     }
 
     /// A source of its own for `label`, so that what one task draws does not depend on when others draw.
+    #[must_use]
     pub fn fork(&self, label: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         (self.seed, label).hash(&mut hasher);

@@ -52,7 +52,9 @@ impl Bus {
 
     pub(crate) fn emit(&self, event: &Emission) {
         if let Some(subscribers) = self.topics.lock().get(&event.type_id()) {
-            subscribers.iter().for_each(|letters| letters.push(event.clone()));
+            for letters in subscribers {
+                letters.push(event.clone());
+            }
         }
         self.activity.bump();
     }

@@ -83,7 +83,7 @@ impl Context {
                     self.write(write).await?;
                 }
                 Step::Emit(event) => self.runtime.bus.emit(&event),
-                Step::Record(record) => self.record(record).await,
+                Step::Record(record) => self.record(*record).await,
             }
         }
         Ok(())

@@ -41,6 +41,7 @@ impl<T> Event<T> {
     }
 
     /// The state now; none if the object is gone.
+    #[expect(clippy::new_ret_no_self, reason = "the counterpart of old")]
     pub fn new(&self) -> Option<&T> {
         match self {
             Self::Added(new) | Self::Modified { new, .. } => Some(new),

@@ -13,7 +13,7 @@ use crate::write::{Operation, Patch};
 use crate::{Kind, Object, Write, WriteError};
 
 /// How long an answer may take. The write may have happened nevertheless; the plan is made anew, from what is seen.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// An answer did not come in time.
 #[derive(Debug, thiserror::Error)]

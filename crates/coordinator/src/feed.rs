@@ -104,10 +104,14 @@ impl Feed {
         self.change(|inner| {
             let Inner { snapshot, subscribers, .. } = inner;
             if !matches!(line, Line::Bookmark(_)) {
-                subscribers.values_mut().for_each(|subscriber| subscriber.leave_if_full(snapshot));
+                for subscriber in subscribers.values_mut() {
+                    subscriber.leave_if_full(snapshot);
+                }
             }
             apply(line, snapshot, |event| {
-                subscribers.values_mut().for_each(|subscriber| subscriber.push(&event));
+                for subscriber in subscribers.values_mut() {
+                    subscriber.push(&event);
+                }
             });
         });
     }
@@ -120,7 +124,9 @@ impl Feed {
             inner.state = WatchState::Synced;
             let Inner { snapshot, subscribers, .. } = inner;
             snapshot.replace(list, resource_version, |event| {
-                subscribers.values_mut().for_each(|subscriber| subscriber.push(&event));
+                for subscriber in subscribers.values_mut() {
+                    subscriber.push(&event);
+                }
             });
         });
     }
@@ -131,7 +137,9 @@ impl Feed {
             inner.state = WatchState::Missing;
             let Inner { snapshot, subscribers, .. } = inner;
             snapshot.replace(Vec::new(), "", |event| {
-                subscribers.values_mut().for_each(|subscriber| subscriber.push(&event));
+                for subscriber in subscribers.values_mut() {
+                    subscriber.push(&event);
+                }
             });
         });
     }
@@ -153,7 +161,9 @@ impl Feed {
         let mut inner = self.inner.lock();
         change(&mut inner);
         // Bookmarks and states too: somebody may hold a key until a version is reached.
-        inner.subscribers.values().for_each(|subscriber| subscriber.signal.notify_one());
+        for subscriber in inner.subscribers.values() {
+            subscriber.signal.notify_one();
+        }
         drop(inner);
         self.activity.bump();
     }

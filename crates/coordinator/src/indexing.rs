@@ -34,7 +34,9 @@ impl Indexing {
             let Some(new) = event.new() else { continue };
             let found = index.values(new);
             if !found.is_empty() {
-                found.iter().for_each(|value| table.add(new, value));
+                for value in &found {
+                    table.add(new, value);
+                }
                 values.insert(event.key().clone(), found);
             }
         }

@@ -166,7 +166,7 @@ impl Task {
         while let Some(line) = lines.next().await? {
             match &line {
                 Line::Applied(object) | Line::Deleted(object) => {
-                    object.resource_version().clone_into(version)
+                    object.resource_version().clone_into(version);
                 }
                 Line::Bookmark(bookmark) => version.clone_from(bookmark),
                 Line::Error(status) => return Err(WatchError::Status(status.clone())),

@@ -30,7 +30,7 @@ pub enum Step {
     /// Tell other observers.
     Emit(Emission),
     /// Record a Kubernetes Event.
-    Record(EventRecord),
+    Record(Box<EventRecord>),
 }
 
 /// A typed event for other observers, with its type erased.
@@ -98,7 +98,7 @@ impl Plan {
 
     /// Records a Kubernetes Event.
     pub fn record(&mut self, event: EventRecord) -> &mut Self {
-        self.steps.push(Step::Record(event));
+        self.steps.push(Step::Record(Box::new(event)));
         self
     }
 
@@ -120,7 +120,9 @@ impl Plan {
 
     /// The Kubernetes Events to be recorded, in order.
     pub fn records(&self) -> impl Iterator<Item = &EventRecord> {
-        self.steps.iter().filter_map(|step| if let Step::Record(record) = step { Some(record) } else { None })
+        self.steps
+            .iter()
+            .filter_map(|step| if let Step::Record(record) = step { Some(&**record) } else { None })
     }
 
     /// The emitted events of type `T`, in order.

@@ -9,7 +9,7 @@ use crate::Object;
 
 /// Whether a label selector (`app=web,tier in (a, b),!old`) selects an object.
 pub(crate) fn labels_match(selector: &str, object: &Object) -> bool {
-    object.selected_by(&requirements(selector).into_iter().filter_map(expression).collect::<Selector>())
+    object.selected_by(&requirements(selector).into_iter().map(expression).collect::<Selector>())
 }
 
 /// Whether a field selector (`spec.nodeName=n1,status.phase!=Failed`) selects an object. A field that is not there
@@ -48,27 +48,27 @@ fn requirements(selector: &str) -> Vec<&str> {
     parts.map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-fn expression(requirement: &str) -> Option<Expression> {
+fn expression(requirement: &str) -> Expression {
     let set = |values: &str| -> BTreeSet<String> {
         values.trim().trim_matches(['(', ')']).split(',').map(|value| value.trim().to_owned()).collect()
     };
     let own = |text: &str| text.trim().to_owned();
     if let Some(key) = requirement.strip_prefix('!') {
-        return Some(Expression::DoesNotExist(own(key)));
+        return Expression::DoesNotExist(own(key));
     }
     if let Some((key, value)) = requirement.split_once("!=") {
-        return Some(Expression::NotEqual(own(key), own(value)));
+        return Expression::NotEqual(own(key), own(value));
     }
     if let Some((key, value)) = requirement.split_once('=') {
-        return Some(Expression::Equal(own(key), own(value.trim_start_matches('='))));
+        return Expression::Equal(own(key), own(value.trim_start_matches('=')));
     }
     if let Some((key, values)) = requirement.split_once(" notin ") {
-        return Some(Expression::NotIn(own(key), set(values)));
+        return Expression::NotIn(own(key), set(values));
     }
     if let Some((key, values)) = requirement.split_once(" in ") {
-        return Some(Expression::In(own(key), set(values)));
+        return Expression::In(own(key), set(values));
     }
-    Some(Expression::Exists(own(requirement)))
+    Expression::Exists(own(requirement))
 }
 
 #[cfg(test)]
