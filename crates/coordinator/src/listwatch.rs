@@ -86,29 +86,37 @@ struct Task {
 impl Task {
     async fn list_and_watch(&self) {
         let source = &self.feed.source;
-        let mut failures = 0;
+        let mut failures: u32 = 0;
+        // How many lists in a row were followed by no good watch. One may.
+        let mut barren: u32 = 0;
         loop {
             match self.list().await {
                 Ok(version) => {
-                    failures = 0;
-                    let error = self.watch_from(version).await;
+                    let (error, progress) = self.watch_from(version).await;
                     tracing::info!(%source, %error, "listing again");
-                    if error.is_expired() {
+                    if matches!(error.code(), 0 | 403) {
+                        self.feed.fail(error.state());
+                    }
+                    barren = if progress { 0 } else { barren + 1 };
+                    failures = barren.saturating_sub(1);
+                    if failures == 0 {
                         continue;
                     }
                 }
-                Err(error) => match error.state() {
-                    WatchState::Missing => {
-                        tracing::info!(%source, "the kind does not exist, trying again");
-                        self.feed.missing();
+                Err(error) => {
+                    failures += 1;
+                    match error.state() {
+                        WatchState::Missing => {
+                            tracing::info!(%source, "the kind does not exist, trying again");
+                            self.feed.missing();
+                        }
+                        state => {
+                            tracing::warn!(%source, %error, failures, "cannot list, trying again");
+                            self.feed.fail(state);
+                        }
                     }
-                    state => {
-                        tracing::warn!(%source, %error, failures, "cannot list, trying again");
-                        self.feed.fail(state);
-                    }
-                },
+                }
             }
-            failures += 1;
             self.runtime.sleep(BACKOFF.delay(failures, &self.random)).await;
         }
     }
@@ -130,30 +138,31 @@ impl Task {
         }
     }
 
-    /// Watches from a version on, reconnecting where it can, until it must be listed anew.
-    async fn watch_from(&self, mut version: String) -> WatchError {
+    /// Watches from a version on, reconnecting where it can, until it must be listed anew; also returns whether it was
+    /// any good.
+    async fn watch_from(&self, mut version: String) -> (WatchError, bool) {
         let source = &self.feed.source;
-        let mut failures = 0;
+        // How many watches in a row told nothing. One may, for example if the server restarts.
+        let mut barren: u32 = 0;
+        let mut progress = false;
         loop {
             let began = self.runtime.clock.now();
             let before = version.clone();
             let end = self.watch_once(&mut version).await;
             let lasted = self.runtime.clock.now().duration_since(began);
-            if version != before || Duration::try_from(lasted).is_ok_and(|lasted| lasted >= LONG) {
-                failures = 0;
-            }
-            match end {
-                Ok(()) => tracing::debug!(%source, version, "the watch ended, reconnecting"),
-                Err(error) if error.needs_list() => return error,
+            let long = Duration::try_from(lasted).is_ok_and(|lasted| lasted >= LONG);
+            barren = if long || version != before { 0 } else { barren + 1 };
+            progress |= barren == 0;
+            let failures = match end {
+                Ok(()) => barren.saturating_sub(1),
+                Err(error) if error.needs_list() => return (error, progress),
                 Err(error) => {
-                    tracing::warn!(%source, %error, failures, "the watch failed, reconnecting");
+                    tracing::warn!(%source, %error, barren, "the watch failed, reconnecting");
                     self.feed.fail(error.state());
-                    failures += 1;
+                    barren.max(1)
                 }
-            }
-            if version == before {
-                failures = failures.max(1);
-            }
+            };
+            tracing::debug!(%source, version, failures, "the watch ended, reconnecting");
             if failures > 0 {
                 self.runtime.sleep(BACKOFF.delay(failures, &self.random)).await;
             }
