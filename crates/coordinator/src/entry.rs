@@ -80,8 +80,9 @@ impl Entry {
         let news = || {
             self.subscriptions.load().as_deref().is_some_and(|ends| ends.iter().any(Subscription::has_news))
         };
-        // In this order: what is no news any more has been taken by someone who was marked busy before.
-        self.is_started() && (self.waits_for().is_some() || (!news() && self.gauge.is_quiet()))
+        // News first: what is none any more has been taken by someone who was marked busy before.
+        self.is_started()
+            && (self.waits_for().is_some() || self.gauge.is_paused() || (!news() && self.gauge.is_quiet()))
     }
 }
 
@@ -128,5 +129,11 @@ impl Gauge {
     fn is_quiet(&self) -> bool {
         let reading = self.0.lock();
         !reading.busy && reading.status.queued + reading.status.active + reading.status.held == 0
+    }
+
+    /// Whether it waits to be restarted, and does nothing until then.
+    fn is_paused(&self) -> bool {
+        let reading = self.0.lock();
+        !reading.busy && reading.status.active == 0 && matches!(reading.status.health, Health::Restarting(_))
     }
 }
