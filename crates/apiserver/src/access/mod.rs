@@ -2,10 +2,15 @@
 //! allow it ([`rbac`]), and the certificates and files by which clients get in.
 //!
 //! A request passes in this order: [`authentication::Authentication::authenticate`] tells the user,
-//! [`impersonation`] may replace it, [`rbac::Index::allows`] decides, [`attributes::Attributes::forbidden`] refuses.
+//! [`rbac::Index::allows`] decides what it asks ([`Attributes`]), and [`Attributes::forbidden`] refuses.
 
 pub mod attributes;
+pub mod authentication;
+pub mod certificates;
+pub mod client_certificate;
+pub mod kubeconfig;
 pub mod rbac;
+pub mod token_file;
 pub mod user;
 
 pub use attributes::Attributes;

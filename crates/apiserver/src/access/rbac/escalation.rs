@@ -1,7 +1,10 @@
 //! Nobody may grant more than they have: what a role to be written, or a role to be bound, would add to the rights of
 //! the user who does it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use super::{
     super::{
@@ -138,7 +141,7 @@ impl Index {
         );
         if !dangling.is_empty() {
             let errors: Vec<_> = dangling.iter().map(|binding| binding.missing_role_as(resource)).collect();
-            text.push_str(&format!("; resolution errors: [{}]", errors.join(" ")));
+            let _ = write!(text, "; resolution errors: [{}]", errors.join(" "));
         }
         Err(EscalationError::NotHeld(text))
     }

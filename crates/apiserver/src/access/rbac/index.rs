@@ -82,7 +82,7 @@ impl Index {
         for item in objects {
             match item.get("kind").and_then(Value::as_str) {
                 Some("Role") => {
-                    index.add_role(false, object::namespace(item), object::name(item), Rule::of(item))
+                    index.add_role(false, object::namespace(item), object::name(item), Rule::of(item));
                 }
                 Some("ClusterRole") => {
                     cluster_roles.insert(object::name(item), item);
