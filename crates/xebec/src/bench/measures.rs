@@ -47,7 +47,7 @@ const FULL: Scale = Scale {
     watches: 1_000,
     writes: 21,
     pods: 100_000,
-    at_most: Duration::from_secs(120),
+    at_most: Duration::from_mins(2),
 };
 
 const SMOKE: Scale = Scale {

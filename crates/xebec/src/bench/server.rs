@@ -62,9 +62,10 @@ impl Server {
         let announcement: Announcement = serde_json::from_str(&line)
             .with_context(|| format!("{command} printed {line:?}, not JSON with url and kubeconfig"))?;
         let target = Target::of_kubeconfig(&announcement.kubeconfig).await?;
-        while !ready(&target).await {
+        // A server that does not answer yet is not ready yet: the deadline says when that is an error.
+        while let Err(error) = ready(&target).await {
             if clock::since(start) > START_MAX {
-                bail!("{command} was not ready in {START_MAX:?}");
+                return Err(error.context(format!("{command} was not ready in {START_MAX:?}")));
             }
             clock::pause(Duration::from_millis(1)).await;
         }
@@ -115,13 +116,12 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-async fn ready(target: &Target) -> bool {
+async fn ready(target: &Target) -> Result<()> {
     let mut request = Vec::new();
     target.encode(&mut request, "GET", "/readyz", b"");
-    // A server that does not answer yet is not ready yet: the caller's deadline says when that is an error.
-    match Connection::open(target).await {
-        Ok(mut connection) => matches!(connection.exchange(&request).await, Ok(200)),
-        Err(_) => false,
+    match Connection::open(target).await?.exchange(&request).await? {
+        200 => Ok(()),
+        status => bail!("GET /readyz: {status}"),
     }
 }
 

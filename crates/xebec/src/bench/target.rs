@@ -36,18 +36,17 @@ pub struct Target {
 impl Target {
     /// The API and the user that the flags name.
     pub async fn of(arguments: &BenchArguments) -> Result<Self> {
-        let mut config = match &arguments.kubeconfig {
-            Some(path) => from_kubeconfig(path).await?,
-            None => {
-                let url = arguments.server.as_deref().context("give --server, --kubeconfig or --spawn")?;
-                let mut config = kube::Config::new(url.parse().with_context(|| format!("--server {url}"))?);
-                config.accept_invalid_certs = arguments.insecure;
+        let url =
+            arguments.server.as_deref().map(|url| url.parse().with_context(|| format!("--server {url}")));
+        let mut config = match (&arguments.kubeconfig, url.transpose()?) {
+            (None, None) => bail!("give --server, --kubeconfig or --spawn"),
+            (None, Some(url)) => kube::Config::new(url),
+            (Some(path), url) => {
+                let mut config = from_kubeconfig(path).await?;
+                config.cluster_url = url.unwrap_or(config.cluster_url);
                 config
             }
         };
-        if let Some(url) = &arguments.server {
-            config.cluster_url = url.parse().with_context(|| format!("--server {url}"))?;
-        }
         config.accept_invalid_certs |= arguments.insecure;
         if let Some(path) = &arguments.certificate_authority {
             config.root_cert = Some(certificates(path)?);

@@ -88,6 +88,7 @@ impl Api {
                         .collect();
                     answer(StatusCode::OK, &json!({"kind": "ConfigMapList", "items": items}))
                 }
+                None if path == "/readyz" => answer(StatusCode::OK, &json!("ok")),
                 None => answer(StatusCode::NOT_FOUND, &json!({"kind": "Status", "reason": "NotFound"})),
             },
         }
@@ -155,6 +156,36 @@ async fn everything_is_measured_of_any_api() {
     assert!(measures[3].note.starts_with("200 reads"), "{}", measures[3].note);
     assert!(measures[5].note.contains("the last of 150 watches"), "{}", measures[5].note);
     assert!(api.objects.lock().is_empty(), "what a run made is gone after it");
+}
+
+#[tokio::test]
+async fn a_server_that_is_spawned_is_measured_from_its_start() {
+    let (url, pem, _) = start("secret").await;
+    let scratch = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = scratch.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    file("ca.crt", &pem);
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {"server": url, "certificate-authority": "ca.crt"}}],
+        "users": [{"name": "me", "user": {"token": "secret"}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
+    });
+    let announcement = json!({"url": url, "kubeconfig": file("kubeconfig", &kubeconfig.to_string())});
+    let ended = scratch.path().join("ended");
+    // A server as far as the benchmark can tell: it says where it is, and ends on Ctrl-C.
+    let script = format!(
+        "tail -f /dev/null & trap 'kill $!; echo ended >> {}; exit 0' INT\necho '{announcement}'\nwait\n",
+        ended.display()
+    );
+    let command = format!("bash {}", file("server.sh", &script));
+    let measures = bench(&["--spawn", &command, "--only", "ready,idle-memory,pods-memory"]).await.unwrap();
+    let names: Vec<&str> = measures.iter().map(|measure| measure.name).collect();
+    assert_eq!(names, ["ready", "idle-memory", "pods-memory"]);
+    assert_eq!(std::fs::read_to_string(ended).unwrap(), "ended\nended\n", "one a server that was started");
 }
 
 #[tokio::test]
