@@ -178,7 +178,7 @@ async fn a_server_that_is_spawned_is_measured_from_its_start() {
     let ended = scratch.path().join("ended");
     // A server as far as the benchmark can tell: it says where it is, and ends on Ctrl-C.
     let script = format!(
-        "tail -f /dev/null & trap 'kill $!; echo ended >> {}; exit 0' INT\necho '{announcement}'\nwait\n",
+        "tail -f /dev/null > /dev/null & trap 'kill $!; echo ended >> {}; exit 0' INT\necho '{announcement}'\nwait\n",
         ended.display()
     );
     let command = format!("bash {}", file("server.sh", &script));
