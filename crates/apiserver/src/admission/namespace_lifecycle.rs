@@ -6,7 +6,6 @@ use super::Plugin;
 use crate::{
     machinery::object,
     status::{ApiError, ApiResult, Qualified},
-    storage::Storage,
     verbs::Call,
 };
 

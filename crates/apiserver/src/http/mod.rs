@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 pub use self::body::Body;
 use crate::{
-    access::{Attributes, User},
+    access::{Attributes, User, authentication::ClientCertificate},
     cluster::Shared,
     kinds::Resource,
     status::{ApiError, ApiResult},
@@ -33,10 +33,10 @@ const BODY_SECONDS_MAX: Duration = Duration::from_secs(60);
 /// Whom a connection comes from, as far as the connection itself says.
 #[derive(Debug, Clone)]
 pub enum Peer {
-    /// A user that is known: of a client in this process, or of a client certificate.
+    /// A client in this process, whose user is known.
     User(Arc<User>),
-    /// Nobody that the connection could name; headers may.
-    Unknown,
+    /// A connection, with the certificate that its client has shown; headers may say more.
+    Connection(ClientCertificate),
 }
 
 /// Answers one request.
@@ -81,7 +81,7 @@ where
 {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let target = Target::of(&parts.method, parts.uri.path(), &query);
-    let user = cluster.authenticate(peer, &parts.headers)?;
+    let user = cluster.authenticate(peer, &parts.headers, warnings)?;
     authorize(cluster, &user, &target, &query)?;
     if !target.is_resource {
         return answer::document(cluster, parts, &target, &query);

@@ -7,6 +7,7 @@ pub mod builtin;
 pub mod conform;
 pub mod decode;
 pub mod defaults;
+pub mod encode;
 pub mod format;
 pub mod go_format;
 pub mod invalid;

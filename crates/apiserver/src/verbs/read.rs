@@ -12,7 +12,7 @@ use crate::{
         selector::{FieldSelector, LabelSelector},
     },
     status::{ApiError, ApiResult, Qualified},
-    storage::{Object, Snapshot, Storage},
+    storage::{Object, Snapshot},
 };
 
 /// Gets the object that the path names.
@@ -54,9 +54,9 @@ impl Selection {
         })?;
         let fields = FieldSelector::parse(call.query.get("fieldSelector"))
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
-        for field in fields.fields() {
-            if !call.resource.selectable_fields.iter().any(|own| **own == *field) {
-                return Err(unsupported_field(call, field));
+        for term in fields.terms() {
+            if !call.resource.selectable_fields.iter().any(|own| **own == *term.field) {
+                return Err(unsupported_field(call, &term.field));
             }
         }
         let name = Some(call.target.name.clone()).filter(|name| !name.is_empty());

@@ -14,7 +14,6 @@ use crate::{
     kinds::{Part, Resource},
     machinery::{builtin, object, selector::LabelSelector},
     status::{ApiError, ApiResult, Qualified},
-    storage::Storage,
 };
 
 /// Whether the resource is a question that is answered and forgotten.

@@ -11,7 +11,7 @@ use super::{Answer, Call, WatchItem, pipeline, read};
 use crate::{
     cluster::Shared,
     status::{ApiError, ApiResult},
-    storage::{Event, EventType, Object, Snapshot, Storage},
+    storage::{Event, EventType, Object, Snapshot},
 };
 
 /// How long a watch lives when its caller does not say: between half an hour and an hour, so that not all end at once.
