@@ -8,6 +8,7 @@ pub mod decode;
 pub mod go_format;
 pub mod invalid;
 pub mod object;
+pub mod patch;
 pub mod path;
 pub mod quantity;
 pub mod schema;
