@@ -13,6 +13,7 @@ pub mod go_format;
 pub mod invalid;
 pub mod metadata;
 pub mod object;
+pub mod patch;
 pub mod path;
 pub mod quantity;
 pub mod schema;
