@@ -4,6 +4,7 @@ use std::{env, path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
 
+mod descriptions;
 mod tables;
 
 fn main() -> ExitCode {
@@ -25,7 +26,12 @@ fn run() -> Result<()> {
             &PathBuf::from(data),
             &root().join("crates/apiserver/data"),
         ),
-        _ => bail!("usage: cargo xtask tables FACTS.json DATA_DIR"),
+        ["descriptions", source] => {
+            descriptions::generate(&PathBuf::from(source), &root().join("crates/apiserver/data"))
+        }
+        _ => bail!(
+            "usage: cargo xtask tables FACTS.json DATA_DIR\n       cargo xtask descriptions ZZ_GENERATED.OPENAPI.GO"
+        ),
     }
 }
 
