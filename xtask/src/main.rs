@@ -6,6 +6,8 @@ use anyhow::{Result, bail};
 
 mod descriptions;
 mod tables;
+mod test;
+mod tidy;
 
 fn main() -> ExitCode {
     match run() {
@@ -29,8 +31,16 @@ fn run() -> Result<()> {
         ["descriptions", source] => {
             descriptions::generate(&PathBuf::from(source), &root().join("crates/apiserver/data"))
         }
+        ["tidy"] => tidy::run(&root()),
+        ["tidy", "--explain"] => {
+            tidy::explain();
+            Ok(())
+        }
+        ["test", arguments @ ..] => test::run(&root(), arguments),
         _ => bail!(
-            "usage: cargo xtask tables FACTS.json DATA_DIR\n       cargo xtask descriptions ZZ_GENERATED.OPENAPI.GO"
+            "usage: cargo xtask tidy [--explain]\n       cargo xtask test [CARGO TEST ARGUMENTS]\n       \
+             cargo xtask tables FACTS.json DATA_DIR\n       \
+             cargo xtask descriptions ZZ_GENERATED.OPENAPI.GO"
         ),
     }
 }
