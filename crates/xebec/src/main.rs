@@ -9,8 +9,13 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 
+mod apiserver;
 mod bench;
 mod cli;
+mod kubeconfig;
+mod manifests;
+mod server;
+mod signals;
 mod version;
 
 use cli::{Arguments, Command};
@@ -28,7 +33,8 @@ fn main() -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
-        Command::Up(_) | Command::Apiserver(_) | Command::Run(_) => anyhow::bail!("not built yet"),
+        Command::Apiserver(arguments) => block_on(apiserver::run(arguments))?,
+        Command::Up(_) | Command::Run(_) => anyhow::bail!("not built yet"),
         Command::Bench(bench) => return bench::run(&bench),
         Command::Version(version) => io::stdout().write_all(version::text(version.output).as_bytes())?,
         Command::Completion { shell } => {
@@ -38,4 +44,12 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // What is still running has had its time.
+    runtime.shutdown_background();
+    result
 }

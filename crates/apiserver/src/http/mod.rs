@@ -6,6 +6,7 @@ mod answer;
 mod body;
 pub mod negotiation;
 pub mod query;
+pub mod serve;
 pub mod target;
 
 use std::{fmt, sync::Arc, time::Duration};
