@@ -4,9 +4,12 @@
 //! [`Schema`], its behaviour from its [`Strategy`]. To change the behaviour of a built-in kind, find its strategy
 //! through [`strategies::STRATEGIES`]. Custom resources make the same [`Resource`] from their definition.
 
+#[cfg(test)]
+mod cases;
 pub mod catalog;
-pub mod definitions;
 pub mod columns;
+pub mod core;
+pub mod definitions;
 pub mod strategies;
 pub mod strategy;
 pub mod parts;

@@ -8,6 +8,7 @@ pub mod conform;
 pub mod decode;
 pub mod defaults;
 pub mod encode;
+pub mod fields;
 pub mod format;
 pub mod go_format;
 pub mod invalid;
