@@ -4,6 +4,9 @@
 //! [`Schema`], its behaviour from its [`Strategy`]. To change the behaviour of a built-in kind, find its strategy
 //! through [`strategies::STRATEGIES`]. Custom resources make the same [`Resource`] from their definition.
 
+pub mod catalog;
+pub mod definitions;
+pub mod columns;
 pub mod strategies;
 pub mod strategy;
 pub mod table;
@@ -59,6 +62,30 @@ pub struct Resource {
     pub conversion: Option<&'static Conversion>,
     /// The OpenAPI name of a built-in kind's type; `None` for custom resources.
     pub type_name: Option<&'static str>,
+    /// What only a custom resource's definition says; `None` for built-in kinds.
+    pub custom: Option<Arc<Custom>>,
+}
+
+/// What a CustomResourceDefinition says of its resource beyond what built-in ones have.
+#[derive(Debug, Clone, Default)]
+pub struct Custom {
+    /// The definition's name.
+    pub definition: Box<str>,
+    /// Where `scale` finds its numbers, if it is served.
+    pub scale: Option<ScalePaths>,
+    /// What every use of this version is answered with in a `Warning` header.
+    pub deprecation_warning: Option<Box<str>>,
+}
+
+/// Where `scale` finds its numbers in a custom resource: field names with dots between them.
+#[derive(Debug, Clone)]
+pub struct ScalePaths {
+    /// The replicas that are wanted.
+    pub replicas: Box<str>,
+    /// The replicas that there are.
+    pub status_replicas: Box<str>,
+    /// The selector of its pods, as a text.
+    pub label_selector: Option<Box<str>>,
 }
 
 /// A part of an object with a path of its own, or an action on it.

@@ -45,6 +45,8 @@ pub struct Strategy {
     pub unconditional_update: bool,
     /// Whether dependents are orphaned when a deletion does not say (ReplicationController, Job by `batch/v1` warns).
     pub orphan_dependents: bool,
+    /// Whether a deletion answers with the object that was deleted, not with a Status.
+    pub returns_deleted: bool,
     /// How many seconds it lives on after a deletion, from the object and what the caller asked for; `None` is at once.
     pub grace_period: fn(&Value, asked: Option<i64>) -> Option<i64>,
 }
@@ -79,6 +81,7 @@ impl Strategy {
         create_on_update: false,
         unconditional_update: true,
         orphan_dependents: false,
+        returns_deleted: false,
         grace_period: |_, _| None,
     };
 }
