@@ -5,6 +5,8 @@ use std::{env, path::PathBuf, process::ExitCode};
 use anyhow::{Result, bail};
 
 mod tables;
+mod test;
+mod tidy;
 
 fn main() -> ExitCode {
     match run() {
@@ -25,7 +27,16 @@ fn run() -> Result<()> {
             &PathBuf::from(data),
             &root().join("crates/apiserver/data"),
         ),
-        _ => bail!("usage: cargo xtask tables FACTS.json DATA_DIR"),
+        ["tidy"] => tidy::run(&root()),
+        ["tidy", "--explain"] => {
+            tidy::explain();
+            Ok(())
+        }
+        ["test", arguments @ ..] => test::run(&root(), arguments),
+        _ => bail!(
+            "usage: cargo xtask tidy [--explain]\n       cargo xtask test [CARGO TEST ARGUMENTS]\n       \
+             cargo xtask tables FACTS.json DATA_DIR"
+        ),
     }
 }
 

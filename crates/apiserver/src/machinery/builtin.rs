@@ -34,6 +34,11 @@ pub fn schema(name: &str) -> Option<&'static Schema> {
     }))
 }
 
+/// `name` as the table has it, if it is a built-in type's.
+pub fn interned_name(name: &str) -> Option<&'static str> {
+    TYPES.get_key_value(name).map(|(name, _)| *name)
+}
+
 /// The OpenAPI names of all built-in types, sorted.
 pub fn names() -> Vec<&'static str> {
     let mut names: Vec<_> = TYPES.keys().copied().collect();
