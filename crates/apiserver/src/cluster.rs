@@ -143,15 +143,6 @@ impl Cluster {
     }
 }
 
-/// A document that is about no object.
-#[derive(Debug, Clone)]
-pub struct Document {
-    /// Its media type.
-    pub media_type: String,
-    /// What it says.
-    pub bytes: bytes::Bytes,
-}
-
 /// Every caller is anonymous, but those in this process.
 fn anonymous_only() -> Arc<Authentication> {
     Arc::new(Authentication { tokens: Vec::new(), allows_anonymous: true, audiences: vec![ISSUER.to_owned()] })
@@ -185,15 +176,6 @@ impl Shared {
         let authenticated = self.authentication.authenticate(headers, certificate)?;
         warnings.extend(authenticated.warning.map(str::to_owned));
         Ok(authenticated.user)
-    }
-
-    /// A document about the API itself, by its path; `accept` is the header of that name.
-    pub fn document(&self, path: &str, accept: &str) -> ApiResult<Option<Document>> {
-        let _ = accept;
-        Ok(match path {
-            "/healthz" | "/livez" | "/readyz" => Some(Document { media_type: "text/plain; charset=utf-8".into(), bytes: "ok".into() }),
-            _ => None,
-        })
     }
 
     /// Answers a review.

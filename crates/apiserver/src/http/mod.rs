@@ -4,6 +4,7 @@
 
 mod answer;
 mod body;
+mod documents;
 pub mod negotiation;
 pub mod query;
 pub mod serve;
@@ -85,7 +86,7 @@ where
     let user = cluster.authenticate(peer, &parts.headers, warnings)?;
     authorize(cluster, &user, &target, &query)?;
     if !target.is_resource {
-        return answer::document(cluster, parts, &target, &query);
+        return documents::respond(cluster, parts);
     }
     let catalog = cluster.catalog();
     let Some(resource) = catalog.resource(&target.api_version(), &target.resource) else {

@@ -107,13 +107,14 @@ fn fill_metadata(call: &Call<'_>, value: &mut Value) {
 
 fn prepare(call: &Call<'_>, value: &mut Value) {
     let strategy = call.resource.strategy;
-    if strategy.status {
+    let drops_status = strategy.status && !strategy.status_on_create;
+    if drops_status {
         object::map_mut(value).remove("status");
     }
-    if strategy.generation != Generation::None {
+    if !matches!(strategy.generation, Generation::None | Generation::SpecOnUpdate) {
         object::metadata_mut(value).insert("generation".into(), 1.into());
     }
-    if strategy.status
+    if drops_status
         && let Some(field) = call.resource.schema.field("status")
         && call.resource.type_name.is_some()
         && field.presence == crate::machinery::schema::Presence::OmitEmpty
@@ -122,6 +123,7 @@ fn prepare(call: &Call<'_>, value: &mut Value) {
     }
     (strategy.prepare_create)(value);
     (strategy.default)(value);
+    (strategy.stamp)(value, &Value::Null, &call.timestamp());
 }
 
 /// Gives a name to an object that asks for one. Returns whether it did.

@@ -134,12 +134,13 @@ pub fn prepare_update(call: &Call<'_>, new: &mut Value, old: &Value, part: Part)
 
 fn grows(generation: Generation, new: &Value, old: &Value) -> bool {
     match generation {
-        Generation::None => false,
-        Generation::Spec => new.get("spec") != old.get("spec"),
+        Generation::None | Generation::Fixed => false,
+        Generation::Spec | Generation::SpecOnUpdate => new.get("spec") != old.get("spec"),
         Generation::SpecAndAnnotations => {
             new.get("spec") != old.get("spec") || object::annotations(new) != object::annotations(old)
         }
-        Generation::Content => {
+        Generation::ContentAndLabels if object::labels(new) != object::labels(old) => true,
+        Generation::Content | Generation::ContentAndLabels => {
             let content = |value: &Value| -> Map<String, Value> {
                 let fields = value.as_object().into_iter().flatten();
                 fields
@@ -307,6 +308,7 @@ pub async fn replace(
         metadata.insert("resourceVersion".into(), object::resource_version(&old).into());
         prepare_update(call, &mut new, &old, part);
         (call.resource.strategy.default)(&mut new);
+        (call.resource.strategy.stamp)(&mut new, &old, &call.timestamp());
         refuse(&call.resource, &name, &validate_update(&call.resource, &new, &old, part))?;
         admission::validate_update(call, &new, &old, part)?;
         for sentence in (call.resource.strategy.warnings)(&new, Some(&old)) {
