@@ -5,8 +5,8 @@
 //! through [`strategies::STRATEGIES`]. Custom resources make the same [`Resource`] from their definition.
 
 pub mod catalog;
-pub mod definitions;
 pub mod columns;
+pub mod definitions;
 pub mod strategies;
 pub mod strategy;
 pub mod table;

@@ -6,6 +6,7 @@ pub mod builtin;
 pub mod conform;
 pub mod decode;
 pub mod defaults;
+pub mod encode;
 pub mod format;
 pub mod invalid;
 pub mod metadata;
@@ -14,6 +15,7 @@ pub mod path;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
+pub mod yaml;
 
 pub use invalid::{FieldErrors, go_quoted};
 pub use path::Path;
