@@ -19,6 +19,7 @@ pub mod path;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
+pub mod yaml;
 
 pub use invalid::{FieldErrors, go_quoted};
 pub use path::Path;
