@@ -10,6 +10,8 @@ pub mod catalog;
 pub mod columns;
 pub mod core;
 pub mod definitions;
+mod go;
+pub mod network;
 pub mod strategies;
 pub mod strategy;
 pub mod parts;

@@ -40,6 +40,8 @@ pub struct Strategy {
     pub stamp: fn(new: &mut Value, old: &Value, now: &str),
     /// Sentences for the `Warning` header on create (`old` is `None`) and update.
     pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
+    /// The `Warning` of every answer about the kind, where clients should leave it.
+    pub deprecation: Option<&'static str>,
     /// When `metadata.generation` grows.
     pub generation: Generation,
     /// Whether it has a status that main writes may not touch.
@@ -90,6 +92,7 @@ impl Strategy {
         validate_status: |_, _, _| {},
         stamp: |_, _, _| {},
         warnings: |_, _| Vec::new(),
+        deprecation: None,
         generation: Generation::None,
         status: false,
         status_on_create: false,
