@@ -196,9 +196,7 @@ async fn a_pod_is_deleted_once_though_the_watch_lags_behind() {
         coordinator.observe(Each(plan)).unwrap();
     });
     fake.until("the delete", |fake| fake.writes().len() == 1).await;
-    while run.status("writer").held == 0 {
-        tokio::task::yield_now().await;
-    }
+    run.until("the key to be held", "writer", |status| status.held == 1).await;
     fake.release();
     run.idle().await;
     assert_eq!(fake.writes().len(), 1);
@@ -245,9 +243,7 @@ async fn a_write_that_is_never_answered_does_not_hold_its_key_for_ever() {
     });
     fake.until("the delete", |fake| fake.writes().len() == 1).await;
     run.clock.advance(Duration::from_mins(2));
-    while run.status("writer").retries == 0 {
-        tokio::task::yield_now().await;
-    }
+    run.until("a retry", "writer", |status| status.retries == 1).await;
     run.clock.advance(Duration::from_mins(2));
     run.idle().await;
     assert!(fake.object(PODS, "ns", "web").is_none());
@@ -286,9 +282,7 @@ async fn a_reconciler_reads_its_answers_and_then_its_own_writes() {
         coordinator.reconcile(Copies(Arc::clone(&done))).unwrap();
     });
     fake.until("the write", |fake| fake.writes().len() == 1).await;
-    while run.status("copies").held == 0 {
-        tokio::task::yield_now().await;
-    }
+    run.until("the key to be held", "copies", |status| status.held == 1).await;
     fake.release();
     run.idle().await;
     assert_eq!(*done.lock(), ["ConfigMap ns/web@2", "there"]);
