@@ -55,7 +55,12 @@ pub fn write(call: &Call<'_>, representation: Representation, answer: Answer) ->
 }
 
 /// What is no object of the resource; a Scale can be shown as a table all the same.
-fn other(call: &Call<'_>, code: u16, representation: Representation, body: Value) -> ApiResult<Response<Body>> {
+fn other(
+    call: &Call<'_>,
+    code: u16,
+    representation: Representation,
+    body: Value,
+) -> ApiResult<Response<Body>> {
     let body = match representation.shape {
         Shape::Table(version) if body["kind"] == "Scale" => {
             let options = table_options(call, version, true)?;
@@ -66,7 +71,12 @@ fn other(call: &Call<'_>, code: u16, representation: Representation, body: Value
     Ok(value(code, representation.format, &body))
 }
 
-fn list(call: &Call<'_>, representation: Representation, list: List, as_stored: bool) -> ApiResult<Response<Body>> {
+fn list(
+    call: &Call<'_>,
+    representation: Representation,
+    list: List,
+    as_stored: bool,
+) -> ApiResult<Response<Body>> {
     let mut metadata = json!({"resourceVersion": list.revision.to_string()});
     if let Some(token) = &list.continue_token {
         metadata["continue"] = token.as_str().into();
@@ -154,7 +164,9 @@ impl EventWriter {
     fn line(&mut self, item: WatchItem) -> Bytes {
         let as_stored = self.resource.storage_version == self.resource.api_version;
         match item {
-            WatchItem::Object(event_type, object, line) if as_stored && self.representation == Representation::default() => {
+            WatchItem::Object(event_type, object, line)
+                if as_stored && self.representation == Representation::default() =>
+            {
                 line.unwrap_or_else(|| event_line(event_type, object.bytes()))
             }
             WatchItem::Object(event_type, object, _) => {
@@ -227,7 +239,9 @@ pub fn document(
     query: &Query,
 ) -> ApiResult<Response<Body>> {
     let _ = query;
-    let Some(document) = cluster.document(target.path.trim_end_matches('/'), negotiation::accept(&parts.headers))? else {
+    let Some(document) =
+        cluster.document(target.path.trim_end_matches('/'), negotiation::accept(&parts.headers))?
+    else {
         return Ok(page_not_found());
     };
     if !matches!(parts.method, Method::GET | Method::HEAD) {
@@ -249,7 +263,8 @@ pub fn page_not_found() -> Response<Body> {
 pub fn error(error: &ApiError, headers: &HeaderMap) -> Response<Body> {
     let format = negotiation::negotiate(headers).map(|chosen| chosen.format).unwrap_or_default();
     let mut response = value(error.code, format, &error.to_status());
-    let seconds = error.details.as_ref().and_then(|details| details.get("retryAfterSeconds")).and_then(Value::as_u64);
+    let seconds =
+        error.details.as_ref().and_then(|details| details.get("retryAfterSeconds")).and_then(Value::as_u64);
     if let Some(seconds) = seconds.filter(|seconds| *seconds > 0) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -270,4 +285,3 @@ fn json(code: u16, bytes: impl Into<Bytes>) -> Response<Body> {
 fn status(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
-

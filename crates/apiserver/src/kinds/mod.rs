@@ -5,17 +5,20 @@
 //! through [`strategies::STRATEGIES`]. Custom resources make the same [`Resource`] from their definition.
 
 pub mod catalog;
-pub mod definitions;
 pub mod columns;
+pub mod definitions;
+pub mod parts;
 pub mod strategies;
 pub mod strategy;
-pub mod parts;
 pub mod table;
 pub mod workloads;
 
 use std::sync::Arc;
 
-pub use self::{parts::{FieldManagers, Part}, strategy::Strategy};
+pub use self::{
+    parts::{FieldManagers, Part},
+    strategy::Strategy,
+};
 use crate::{machinery::Schema, status::Qualified};
 
 /// A resource that is served in one version.
