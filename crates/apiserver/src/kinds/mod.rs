@@ -12,15 +12,18 @@ pub mod core;
 pub mod definitions;
 mod go;
 pub mod network;
+pub mod parts;
 pub mod strategies;
 pub mod strategy;
-pub mod parts;
 pub mod table;
 pub mod workloads;
 
 use std::sync::Arc;
 
-pub use self::{parts::{FieldManagers, Part}, strategy::Strategy};
+pub use self::{
+    parts::{FieldManagers, Part},
+    strategy::Strategy,
+};
 use crate::{machinery::Schema, status::Qualified};
 
 /// A resource that is served in one version.

@@ -33,7 +33,11 @@ pub async fn create(call: &mut Call<'_>) -> ApiResult<Answer> {
 }
 
 /// Creates `value`, which is decoded and has its plain defaults.
-pub async fn create_object(call: &mut Call<'_>, mut value: Value, options: &WriteOptions) -> ApiResult<Answer> {
+pub async fn create_object(
+    call: &mut Call<'_>,
+    mut value: Value,
+    options: &WriteOptions,
+) -> ApiResult<Answer> {
     let resource = call.resource.clone();
     let strategy = resource.strategy;
     (strategy.default)(&mut value);
@@ -45,7 +49,11 @@ pub async fn create_object(call: &mut Call<'_>, mut value: Value, options: &Writ
 }
 
 /// Creates `value`, whose managedFields are settled.
-pub async fn create_owned(call: &mut Call<'_>, mut value: Value, options: &WriteOptions) -> ApiResult<Answer> {
+pub async fn create_owned(
+    call: &mut Call<'_>,
+    mut value: Value,
+    options: &WriteOptions,
+) -> ApiResult<Answer> {
     let resource = call.resource.clone();
     if !object::resource_version(&value).is_empty() {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
