@@ -187,17 +187,6 @@ impl Shared {
         Ok(authenticated.user)
     }
 
-    /// A document about the API itself, by its path; `accept` is the header of that name.
-    pub fn document(&self, path: &str, accept: &str) -> ApiResult<Option<Document>> {
-        let _ = accept;
-        Ok(match path {
-            "/healthz" | "/livez" | "/readyz" => {
-                Some(Document { media_type: "text/plain; charset=utf-8".into(), bytes: "ok".into() })
-            }
-            _ => None,
-        })
-    }
-
     /// Answers a review.
     pub fn review(&self, kind: &str, asked: &Value, user: &User, namespace: &str) -> ApiResult<Value> {
         let _ = (asked, user, namespace);

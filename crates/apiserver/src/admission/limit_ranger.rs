@@ -41,7 +41,8 @@ fn set_defaults(call: &mut Call<'_>, pod: &mut Value) -> ApiResult<()> {
     for (list, sort) in [("containers", "container"), ("initContainers", "init container")] {
         for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
             let name = container["name"].as_str().unwrap_or_default().to_owned();
-            for (field, word, defaults) in [("limits", "limit", &maxima), ("requests", "request", &requests)] {
+            for (field, word, defaults) in [("limits", "limit", &maxima), ("requests", "request", &requests)]
+            {
                 let set = fill(container, field, defaults);
                 if !set.is_empty() {
                     said.push((word, format!("{} {word} for {sort} {name}", set.join(", "))));
@@ -119,7 +120,9 @@ fn check_amounts(limit: &Value, sort: &str, resources: &Value, errors: &mut Vec<
         let (request, maximum) = (amount(&resources["requests"][name]), amount(&resources["limits"][name]));
         let Some(bound) = amount(bound) else { continue };
         match request {
-            None => errors.push(format!("minimum {name} usage per {sort} is {bound}.  No request is specified")),
+            None => {
+                errors.push(format!("minimum {name} usage per {sort} is {bound}.  No request is specified"))
+            }
             Some(request) if request < bound => {
                 errors.push(format!("minimum {name} usage per {sort} is {bound}, but request is {request}"));
             }
@@ -139,7 +142,9 @@ fn check_amounts(limit: &Value, sort: &str, resources: &Value, errors: &mut Vec<
             continue;
         }
         match maximum {
-            None => errors.push(format!("maximum {name} usage per {sort} is {bound}.  No limit is specified")),
+            None => {
+                errors.push(format!("maximum {name} usage per {sort} is {bound}.  No limit is specified"))
+            }
             Some(maximum) if maximum > bound => {
                 errors.push(format!("maximum {name} usage per {sort} is {bound}, but limit is {maximum}"));
             }
@@ -158,7 +163,9 @@ fn check_amounts(limit: &Value, sort: &str, resources: &Value, errors: &mut Vec<
         };
         let ratio = maximum.milli_value() as f64 / (request.milli_value() as f64).max(1.0);
         if ratio * 1000.0 > bound.milli_value() as f64 {
-            errors.push(format!("{name} max limit to request ratio per {sort} is {bound}, but provided ratio is {ratio:.6}"));
+            errors.push(format!(
+                "{name} max limit to request ratio per {sort} is {bound}, but provided ratio is {ratio:.6}"
+            ));
         }
     }
 }

@@ -10,15 +10,21 @@ use crate::{
 };
 
 /// `Priority`: resolves a priority class to its value.
-pub const PRIORITY: Plugin =
-    Plugin { name: "Priority", mutate_create: set_priority, validate_create: check_default_class, ..Plugin::NONE };
+pub const PRIORITY: Plugin = Plugin {
+    name: "Priority",
+    mutate_create: set_priority,
+    validate_create: check_default_class,
+    ..Plugin::NONE
+};
 /// `DefaultTolerationSeconds`: pods stay on a failing node for five minutes unless they say otherwise.
 pub const DEFAULT_TOLERATION_SECONDS: Plugin =
     Plugin { name: "DefaultTolerationSeconds", mutate_create: add_tolerations, ..Plugin::NONE };
 /// `RuntimeClass`: takes overhead and scheduling from the pod's runtime class.
-pub const RUNTIME_CLASS: Plugin = Plugin { name: "RuntimeClass", mutate_create: set_runtime_class, ..Plugin::NONE };
+pub const RUNTIME_CLASS: Plugin =
+    Plugin { name: "RuntimeClass", mutate_create: set_runtime_class, ..Plugin::NONE };
 /// `TaintNodesByCondition`: a new node takes no pods until it is ready.
-pub const TAINT_NODES: Plugin = Plugin { name: "TaintNodesByCondition", mutate_create: taint_node, ..Plugin::NONE };
+pub const TAINT_NODES: Plugin =
+    Plugin { name: "TaintNodesByCondition", mutate_create: taint_node, ..Plugin::NONE };
 
 const PRIORITY_CLASSES: &str = "scheduling.k8s.io/priorityclasses";
 const RUNTIME_CLASSES: &str = "node.k8s.io/runtimeclasses";
@@ -39,7 +45,9 @@ fn set_priority(call: &mut Call<'_>, pod: &mut Value) -> ApiResult<()> {
     let class = if name.is_empty() {
         let classes = snapshot.range(PRIORITY_CLASSES, "", None).map(|stored| stored.decode());
         // Of several defaults the lowest counts.
-        let default = classes.filter(|class| class["globalDefault"] == true).min_by_key(|class| class["value"].as_i64());
+        let default = classes
+            .filter(|class| class["globalDefault"] == true)
+            .min_by_key(|class| class["value"].as_i64());
         match default {
             Some(class) => class,
             None => json!({"metadata": {"name": ""}, "value": 0, "preemptionPolicy": "PreemptLowerPriority"}),
@@ -55,7 +63,9 @@ fn set_priority(call: &mut Call<'_>, pod: &mut Value) -> ApiResult<()> {
     };
     let priority = class["value"].as_i64().unwrap_or(0);
     let forbid = |what: &str| {
-        let why = format!("the {what} must not be provided in pod spec; priority admission controller computes it from the given PriorityClass name");
+        let why = format!(
+            "the {what} must not be provided in pod spec; priority admission controller computes it from the given PriorityClass name"
+        );
         Err(ApiError::forbidden(call.resource.qualified(), object::name(pod), &why))
     };
     let sent = pod["spec"]["priority"].as_i64();
@@ -127,7 +137,11 @@ fn set_runtime_class(call: &mut Call<'_>, pod: &mut Value) -> ApiResult<()> {
         return Ok(());
     }
     let reject = |why: String| {
-        Err(ApiError::forbidden(call.resource.qualified(), object::name(pod), &format!("pod rejected: {why}")))
+        Err(ApiError::forbidden(
+            call.resource.qualified(),
+            object::name(pod),
+            &format!("pod rejected: {why}"),
+        ))
     };
     let name = pod["spec"]["runtimeClassName"].as_str().unwrap_or_default();
     let overhead = pod["spec"]["overhead"].as_object();
@@ -182,7 +196,9 @@ fn same_amounts(own: &Map<String, Value>, fixed: &Value) -> bool {
     let amount = |value: &Value| value.as_str().and_then(|text| Quantity::parse(text).ok());
     let fixed = fixed.as_object();
     fixed.map_or(0, Map::len) == own.len()
-        && own.iter().all(|(name, value)| fixed.and_then(|fixed| fixed.get(name)).map(amount) == Some(amount(value)))
+        && own
+            .iter()
+            .all(|(name, value)| fixed.and_then(|fixed| fixed.get(name)).map(amount) == Some(amount(value)))
 }
 
 fn taint_node(call: &mut Call<'_>, node: &mut Value) -> ApiResult<()> {

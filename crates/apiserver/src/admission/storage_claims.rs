@@ -74,10 +74,13 @@ fn default_class(call: &Call<'_>, storage: &str, marks: &[&str]) -> Option<Strin
         .map(|stored| stored.decode())
         .filter(|class| {
             let annotations = object::annotations(class);
-            marks.iter().any(|mark| annotations.and_then(|annotations| annotations.get(*mark)).is_some_and(|v| v == "true"))
+            marks.iter().any(|mark| {
+                annotations.and_then(|annotations| annotations.get(*mark)).is_some_and(|v| v == "true")
+            })
         })
         .collect();
-    let created = |class: &Value| object::meta(class, "creationTimestamp").and_then(Value::as_str).map(str::to_owned);
+    let created =
+        |class: &Value| object::meta(class, "creationTimestamp").and_then(Value::as_str).map(str::to_owned);
     classes.sort_by(|a, b| created(b).cmp(&created(a)).then_with(|| object::name(a).cmp(object::name(b))));
     classes.first().map(|class| object::name(class).to_owned())
 }

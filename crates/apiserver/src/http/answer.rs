@@ -229,29 +229,6 @@ impl EventWriter {
     }
 }
 
-/// Documents that are about no resource: discovery, OpenAPI, health, version.
-pub fn document(
-    cluster: &Shared,
-    parts: &http::request::Parts,
-    target: &Target,
-    query: &Query,
-) -> ApiResult<Response<Body>> {
-    let _ = query;
-    let Some(document) =
-        cluster.document(target.path.trim_end_matches('/'), negotiation::accept(&parts.headers))?
-    else {
-        return Ok(page_not_found());
-    };
-    if !matches!(parts.method, Method::GET | Method::HEAD) {
-        return Err(ApiError::method_not_allowed());
-    }
-    let mut response = text(StatusCode::OK, "application/json", document.bytes);
-    if let Ok(media_type) = HeaderValue::from_str(&document.media_type) {
-        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    }
-    Ok(response)
-}
-
 /// What is answered where there is nothing at all.
 pub fn page_not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n")

@@ -109,7 +109,8 @@ fn wants_aggregated(parts: &http::request::Parts) -> bool {
     let accept = negotiation::accept(&parts.headers);
     negotiation::ranges(accept).iter().find_map(|range| match (range.media_type, range.parameter("as")) {
         ("application/json", Some("APIGroupDiscoveryList")) => {
-            let ours = range.parameter("g") == Some("apidiscovery.k8s.io") && range.parameter("v") == Some("v2");
+            let ours =
+                range.parameter("g") == Some("apidiscovery.k8s.io") && range.parameter("v") == Some("v2");
             ours.then_some(true)
         }
         ("application/json" | "application/yaml" | "*/*", None) => Some(false),
