@@ -148,10 +148,13 @@ async fn apply_patch(call: &mut Call<'_>, part: Part, options: &WriteOptions) ->
     let config = applied(call)?;
     let time = call.timestamp();
     let merge = |call: &mut Call<'_>, live: Option<&Value>| -> ApiResult<Value> {
-        let merged: Value = {
-            let _ = (&time, live);
-            return Err(ApiError::internal("apply"));
-        };
+        let merged = resource.field_manager(part).apply(
+            live,
+            &config,
+            &options.field_manager,
+            options.force,
+            &time,
+        )?;
         let mut merged = pipeline::conform_again(call, merged);
         defaults::fill(&resource.schema, &mut merged);
         (resource.strategy.default)(&mut merged);
