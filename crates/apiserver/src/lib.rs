@@ -6,3 +6,4 @@
 pub mod kinds;
 pub mod machinery;
 pub mod status;
+pub mod storage;

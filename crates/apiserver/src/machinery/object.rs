@@ -52,6 +52,26 @@ pub fn meta<'a>(object: &'a Value, field: &str) -> Option<&'a Value> {
     object.get("metadata")?.get(field)
 }
 
+/// The text under `field`; empty where there is none.
+pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The list under `field`; empty where there is none.
+pub fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
+    value.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The texts of the list under `field`.
+pub fn texts<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+    list(value, field).iter().filter_map(Value::as_str)
+}
+
+/// The entries of the map under `field`, sorted; none where there is none.
+pub fn entries<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
+    value.get(field).and_then(Value::as_object).into_iter().flatten()
+}
+
 /// `metadata`, made if it is not there.
 pub fn metadata_mut(object: &mut Value) -> &mut Map<String, Value> {
     child_mut(object, "metadata")
