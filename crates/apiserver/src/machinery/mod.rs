@@ -6,6 +6,7 @@ pub mod builtin;
 pub mod conform;
 pub mod decode;
 pub mod defaults;
+pub mod fields;
 pub mod format;
 pub mod invalid;
 pub mod metadata;
