@@ -1,6 +1,6 @@
 //! Templates of Pods: those in the specs of controllers, and the kind PodTemplate, which is nothing but one.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     pod_spec::{self, annotations, defaults, gates},
@@ -11,16 +11,15 @@ use crate::{
     machinery::{
         FieldErrors, Path,
         fields::{list, object_mut},
-        metadata, object, selector,
+        metadata, object,
+        selector::{self, LabelSelector},
     },
 };
 
 /// The behaviour of PodTemplate.
 pub static STRATEGY: Strategy = Strategy {
     default: |object| {
-        if let Some(template) = object_mut(object::map_mut(object), "template") {
-            defaults::fill_template(template);
-        }
+        fill(object::map_mut(object));
     },
     prepare_create: drop_disabled,
     prepare_update: |new, _| drop_disabled(new),
@@ -33,6 +32,13 @@ pub static STRATEGY: Strategy = Strategy {
     generation: Generation::Content,
     ..Strategy::PLAIN
 };
+
+/// Fills in the template of a spec, or of a PodTemplate.
+pub fn fill(owner: &mut Map<String, Value>) {
+    if let Some(template) = object_mut(owner, "template") {
+        defaults::fill_template(template);
+    }
+}
 
 fn drop_disabled(object: &mut Value) {
     if let Some(spec) = object::child_mut(object, "template").get_mut("spec") {
@@ -71,9 +77,14 @@ pub fn validate_running(errors: &mut FieldErrors, path: &Path<'_>, template: &Va
 }
 
 /// The labels of a template must be those that its controller selects.
-pub fn validate_selected(errors: &mut FieldErrors, path: &Path<'_>, template: &Value, selected: bool) {
-    if !selected {
-        let labels = &template["metadata"]["labels"];
+pub fn validate_selected(
+    errors: &mut FieldErrors,
+    path: &Path<'_>,
+    template: &Value,
+    selector: &LabelSelector,
+) {
+    let labels = &template["metadata"]["labels"];
+    if !selector.is_everything() && !selector.matches_labels(labels) {
         let path = path.child("metadata");
         errors.invalid(&path.child("labels"), labels.clone(), "`selector` does not match template `labels`");
     }

@@ -1,6 +1,9 @@
 //! What a Pod or a template is allowed to say, but had better not.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    ops::Bound,
+};
 
 use serde_json::{Map, Value};
 
@@ -14,13 +17,19 @@ use crate::machinery::{
 /// Labels of nodes that have other names now.
 const OLD_LABELS: [(&str, &str); 5] = [
     ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
-    ("beta.kubernetes.io/instance-type", "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"),
+    (
+        "beta.kubernetes.io/instance-type",
+        "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead",
+    ),
     ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
     (
         "failure-domain.beta.kubernetes.io/region",
         "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead",
     ),
-    ("failure-domain.beta.kubernetes.io/zone", "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"),
+    (
+        "failure-domain.beta.kubernetes.io/zone",
+        "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead",
+    ),
 ];
 /// Annotations that no longer do anything.
 const OLD_ANNOTATIONS: [(&str, &str); 3] = [
@@ -29,7 +38,10 @@ const OLD_ANNOTATIONS: [(&str, &str); 3] = [
         "non-functional in v1.16+; use the \"priorityClassName\" field instead",
     ),
     ("security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
-    ("security.alpha.kubernetes.io/unsafe-sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
+    (
+        "security.alpha.kubernetes.io/unsafe-sysctls",
+        "non-functional in v1.11+; use the \"sysctls\" field instead",
+    ),
 ];
 /// Volumes that no longer work: their field, its name in the warning, and since when.
 const OLD_VOLUMES: [(&str, &str, &str); 9] = [
@@ -56,6 +68,14 @@ pub fn of_pod(pod: &Value) -> Vec<String> {
 /// Warnings about a template, which stands at `path`.
 pub fn of_template(path: &Path<'_>, template: &Value) -> Vec<String> {
     of(path, template, true)
+}
+
+/// Warnings about the template of a controller, when it is made or its spec changes.
+pub fn of_controller(new: &Value, old: Option<&Value>) -> Vec<String> {
+    match old {
+        Some(old) if old["spec"] == new["spec"] => Vec::new(),
+        _ => of_template(&Path::new("spec").child("template"), &new["spec"]["template"]),
+    }
 }
 
 /// The warning about the name of an object whose Pods' hostnames begin with it.
@@ -229,9 +249,11 @@ fn of_overlaps(warnings: &mut Vec<String>, volume: &Value) {
     let paths = |source: &Value| -> Vec<String> {
         list(source, "items").iter().map(|item| text(item, "path").to_owned()).collect()
     };
-    for (field, named, name_field) in
-        [("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName"), ("downwardAPI", "DownwardAPI", "")]
-    {
+    for (field, named, name_field) in [
+        ("configMap", "ConfigMap", "name"),
+        ("secret", "Secret", "secretName"),
+        ("downwardAPI", "DownwardAPI", ""),
+    ] {
         if let Some(source) = present(volume, field) {
             let what = quoted_source(named, source, name_field);
             check_overlaps(warnings, &paths(source), &format!("volume {name} ({what}): overlapping paths"));
@@ -266,10 +288,7 @@ fn quoted_source(named: &str, source: &Value, name_field: &str) -> String {
     }
 }
 
-fn projected_paths(
-    source: &Value,
-    paths: impl Fn(&Value) -> Vec<String>,
-) -> Option<(Vec<String>, String)> {
+fn projected_paths(source: &Value, paths: impl Fn(&Value) -> Vec<String>) -> Option<(Vec<String>, String)> {
     for (field, named, name_field) in
         [("configMap", "ConfigMap", "name"), ("secret", "Secret", "name"), ("downwardAPI", "DownwardAPI", "")]
     {
@@ -298,7 +317,11 @@ fn overlapping<'a>(known: &BTreeSet<&'a str>, path: &str) -> Option<&'a str> {
         return None;
     }
     // What begins with `path` stands right after it, sorted.
-    if let Some(longer) = known.range(path..).next().filter(|longer| longer.starts_with(path)) {
+    if let Some(longer) = known
+        .range::<str, _>((Bound::Included(path), Bound::Unbounded))
+        .next()
+        .filter(|longer| longer.starts_with(path))
+    {
         return Some(longer);
     }
     let ends = (1..path.len()).rev().filter(|end| path.is_char_boundary(*end));

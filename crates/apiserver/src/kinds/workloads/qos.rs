@@ -61,7 +61,8 @@ mod tests {
                 resources.as_array().unwrap().iter().map(|r| json!({"resources": r})).collect();
             assert_eq!(class_of(&json!({"containers": containers})), want, "{resources}");
         }
-        let spec = json!({"resources": {"limits": both, "requests": both}, "containers": [{"resources": {}}]});
+        let spec =
+            json!({"resources": {"limits": both, "requests": both}, "containers": [{"resources": {}}]});
         assert_eq!(class_of(&spec), "Guaranteed");
     }
 }

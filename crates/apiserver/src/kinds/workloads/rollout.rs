@@ -59,7 +59,8 @@ mod tests {
             let mut errors = FieldErrors::new();
             validate_amount(&mut errors, &path, &amount);
             validate_at_most_all(&mut errors, &path, &amount);
-            let got: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+            let got: Vec<_> =
+                errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
             assert_eq!(got.join("\n"), want);
             assert_eq!(number_of(&amount), number);
         }

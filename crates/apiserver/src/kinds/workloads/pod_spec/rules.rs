@@ -7,6 +7,7 @@ use crate::machinery::{
     FieldErrors, Path,
     fields::{integer, is_set},
     format,
+    invalid::Cause,
 };
 
 /// Each of these fields must have something.
@@ -68,6 +69,11 @@ pub fn file_mode(errors: &mut FieldErrors, path: &Path<'_>, owner: &Value, field
         let detail = "must be a number between 0 and 0777 (octal), both inclusive";
         errors.invalid(&path.child(field), mode, detail);
     }
+}
+
+/// Refuses something that is wrong as a whole, without quoting it.
+pub fn invalid_as_a_whole(errors: &mut FieldErrors, path: &Path<'_>, detail: &str) {
+    errors.push(Cause::FieldValueInvalid, path, format!("Invalid value: {detail}"));
 }
 
 /// No part of a path may be `..`.
