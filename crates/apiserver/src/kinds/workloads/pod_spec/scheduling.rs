@@ -153,7 +153,7 @@ fn validate_label_keys(errors: &mut FieldErrors, path: &Path<'_>, term: &Value) 
     // The server adds an expression for each key to new Pods; a second one is the user's.
     let mut selected: HashSet<&str> = HashSet::new();
     if let Some(own) = own {
-        selected.extend(entries(own, "matchLabels").map(|(key, _)| key.as_str()));
+        selected.extend(entries(own, "matchLabels").map(|(key, _)| key));
         for expression in list(own, "matchExpressions") {
             let key = text(expression, "key");
             let position =
