@@ -113,7 +113,7 @@ impl Place {
         let base: Vec<&str> = parts.drain(..prefix).collect();
         let mut place = Self::default();
         if parts.len() >= 3 && parts[0] == "namespaces" && !["status", "finalize"].contains(&parts[2]) {
-            place.namespace = parts[1].to_owned();
+            parts[1].clone_into(&mut place.namespace);
             parts.drain(..2);
         }
         let mut next = || parts.pop_front().unwrap_or_default().to_owned();
@@ -386,7 +386,7 @@ impl State {
                     item = json!({"metadata": item["metadata"]});
                 }
                 let fields = item.as_object_mut().unwrap();
-                (fields.remove("kind"), fields.remove("apiVersion")); // as a real one does
+                fields.retain(|name, _| name != "kind" && name != "apiVersion"); // as a real one does
                 item
             })
             .collect();
@@ -587,8 +587,6 @@ impl Run {
 
 /// Fails the test if something never happens. No test that passes waits for this.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(10), future).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited in vain for {what}"),
-    }
+    let result = tokio::time::timeout(Duration::from_secs(10), future).await;
+    result.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
