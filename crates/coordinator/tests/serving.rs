@@ -518,7 +518,7 @@ async fn a_wake_that_panics_leaves_the_other_keys_served() {
     fake.pod("good");
     let (served, armed) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(true)));
     let run = Run::start(&fake, |coordinator| {
-        coordinator.observe(Fragile(Arc::clone(&served), Arc::clone(&armed))).unwrap()
+        coordinator.observe(Fragile(Arc::clone(&served), Arc::clone(&armed))).unwrap();
     });
     run.idle().await;
     assert_eq!(*served.lock(), ["good"]);
