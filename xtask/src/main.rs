@@ -1,3 +1,50 @@
 //! The rules of the code base as tests, and the generation of tables.
 
-fn main() {}
+use std::{env, path::PathBuf, process::ExitCode};
+
+use anyhow::{Result, bail};
+
+mod descriptions;
+mod tables;
+mod test;
+mod tidy;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["tables", facts, data] => tables::generate(
+            &PathBuf::from(facts),
+            &PathBuf::from(data),
+            &root().join("crates/apiserver/data"),
+        ),
+        ["descriptions", source] => {
+            descriptions::generate(&PathBuf::from(source), &root().join("crates/apiserver/data"))
+        }
+        ["tidy"] => tidy::run(&root()),
+        ["tidy", "--explain"] => {
+            tidy::explain();
+            Ok(())
+        }
+        ["test", arguments @ ..] => test::run(&root(), arguments),
+        _ => bail!(
+            "usage: cargo xtask tidy [--explain]\n       cargo xtask test [CARGO TEST ARGUMENTS]\n       \
+             cargo xtask tables FACTS.json DATA_DIR\n       \
+             cargo xtask descriptions ZZ_GENERATED.OPENAPI.GO"
+        ),
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}

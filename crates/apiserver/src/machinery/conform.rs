@@ -1,0 +1,433 @@
+//! Brings a value that was sent into the form that its [`Schema`] has: drops and names unknown fields, refuses
+//! values of the wrong type, and writes what is empty as Go would (see [`Presence`]), since clients compare and own
+//! fields by that form.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::{Map, Value};
+
+use super::{
+    quantity::Quantity,
+    schema::{Field, Format, ObjectShape, Presence, Schema, Shape, Width},
+};
+
+/// What did not fit, beside what was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unknown {
+    /// Paths of fields that the schema does not have, such as `spec.bogus`, in the order of their names.
+    pub fields: Vec<String>,
+}
+
+/// A value of the wrong type, in the words of Go's JSON decoder.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TypeMismatch {
+    /// Such as `json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`.
+    pub message: String,
+}
+
+/// Conforms `value` in place and tells which fields were dropped. In a custom resource, whose rules are checked by
+/// its definition, values of the wrong type are left for that check.
+///
+/// # Errors
+/// The first value of a built-in type that cannot be what the schema says.
+pub fn conform(schema: &Schema, value: &mut Value) -> Result<Unknown, TypeMismatch> {
+    let mut walk = Walk { unknown: Unknown::default(), path: Vec::new(), owner: None };
+    walk.value(schema, value)?;
+    Ok(walk.unknown)
+}
+
+/// The zero value of a struct of this schema, as it would be written: `{}` with the fields that are never left out.
+pub fn zero(schema: &Schema) -> Value {
+    let mut value = Value::Object(Map::new());
+    // An empty object has nothing that could mismatch.
+    let _ = conform(schema, &mut value);
+    value
+}
+
+enum Step {
+    Field(Box<str>),
+    Index(usize),
+}
+
+/// Walks deeper than any real object are cut by the decoder's own limit of 128.
+struct Walk {
+    unknown: Unknown,
+    path: Vec<Step>,
+    /// The struct and field that is being read, for error messages.
+    owner: Option<(&'static str, &'static str)>,
+}
+
+impl Walk {
+    fn value(&mut self, schema: &Schema, value: &mut Value) -> Result<(), TypeMismatch> {
+        match schema.shape() {
+            Shape::Any => Ok(()),
+            Shape::Boolean if value.is_boolean() => Ok(()),
+            Shape::Number if value.is_number() => Ok(()),
+            Shape::Integer(width) => self.integer(*width, value),
+            Shape::String(format) => self.text(*format, value),
+            Shape::IntOrString if value.is_string() => Ok(()),
+            Shape::IntOrString => self.integer(Width::Int32, value),
+            Shape::Array(array) => match value {
+                Value::Array(items) => {
+                    for (index, item) in items.iter_mut().enumerate() {
+                        self.path.push(Step::Index(index));
+                        self.item(&array.items, item)?;
+                        self.path.pop();
+                    }
+                    Ok(())
+                }
+                _ => self.mismatch(value),
+            },
+            Shape::Object(object) => match value {
+                Value::Object(map) => self.object(object, map),
+                _ => self.mismatch(value),
+            },
+            _ => self.mismatch(value),
+        }
+    }
+
+    /// An item of a list or a value of a map: `null` is the zero value of its type.
+    fn item(&mut self, schema: &Schema, item: &mut Value) -> Result<(), TypeMismatch> {
+        if item.is_null() && self.owner.is_some() {
+            *item = zero_of(schema);
+        }
+        if item.is_null() { Ok(()) } else { self.value(schema, item) }
+    }
+
+    fn object(&mut self, object: &ObjectShape, map: &mut Map<String, Value>) -> Result<(), TypeMismatch> {
+        let is_struct = object.name.is_some();
+        let mut dropped: Vec<String> = Vec::new();
+        for (name, value) in map.iter_mut() {
+            if let Some(field) = object.fields.get(name.as_str()) {
+                self.field(object, name, field, value)?;
+            } else if let Some(schema) = &object.additional {
+                self.path.push(Step::Field(name.as_str().into()));
+                self.item(schema, value)?;
+                self.path.pop();
+            } else if !object.preserve_unknown {
+                dropped.push(name.clone());
+            }
+        }
+        for name in dropped {
+            // apiVersion and kind may stand in any object that embeds one whole.
+            let type_meta = object.embedded_resource && matches!(name.as_str(), "apiVersion" | "kind");
+            if !type_meta {
+                self.unknown.fields.push(self.place(&name));
+                map.remove(&name);
+            }
+        }
+        if is_struct {
+            for (name, field) in &object.fields {
+                settle(map, name, field);
+            }
+        }
+        Ok(())
+    }
+
+    fn field(
+        &mut self,
+        object: &ObjectShape,
+        name: &str,
+        field: &Field,
+        value: &mut Value,
+    ) -> Result<(), TypeMismatch> {
+        if value.is_null() && field.presence != Presence::AsSent {
+            return Ok(()); // the same as absent: `settle` says what becomes of it
+        }
+        if value.is_null() && field.schema.nullable {
+            return Ok(());
+        }
+        let owner = self.owner;
+        if let (Some(type_name), Some((_, go_type))) = (object.name, field.go) {
+            self.owner = Some((type_name, go_type));
+        }
+        self.path.push(Step::Field(name.into()));
+        self.value(&field.schema, value)?;
+        self.path.pop();
+        self.owner = owner;
+        Ok(())
+    }
+
+    fn integer(&self, width: Width, value: &mut Value) -> Result<(), TypeMismatch> {
+        let in_range = |number: i64| width == Width::Int64 || i32::try_from(number).is_ok();
+        if let Some(number) = value.as_i64() {
+            return if in_range(number) { Ok(()) } else { self.mismatch(value) };
+        }
+        // 1.0 and 1e3 are whole numbers to a custom resource only.
+        match value.as_f64() {
+            Some(number) if self.owner.is_none() && number.fract() == 0.0 && number.abs() < 9e15 => {
+                *value = (number as i64).into();
+                Ok(())
+            }
+            _ => self.mismatch(value),
+        }
+    }
+
+    fn text(&self, format: Format, value: &mut Value) -> Result<(), TypeMismatch> {
+        if format == Format::Quantity && value.is_number() {
+            *value = value.to_string().into();
+        }
+        let Value::String(text) = value else { return self.mismatch(value) };
+        let refuse = |message: String| Err(TypeMismatch { message });
+        match format {
+            Format::Plain => Ok(()),
+            Format::Bytes => match BASE64_STANDARD.decode(text.as_bytes()) {
+                Ok(_) => Ok(()),
+                Err(error) => refuse(format!("illegal base64 data at input byte {}", offset(&error))),
+            },
+            Format::Quantity => match Quantity::canonical(text) {
+                Ok(canonical) => {
+                    *text = canonical;
+                    Ok(())
+                }
+                Err(error) => refuse(error.to_string()),
+            },
+            Format::Time | Format::MicroTime => match text.parse::<Timestamp>() {
+                Ok(time) if text.contains('T') => {
+                    *text = if format == Format::Time { seconds(time) } else { microseconds(time) };
+                    Ok(())
+                }
+                _ => {
+                    let quoted = Value::from(text.as_str());
+                    refuse(format!(
+                        "parsing time {quoted} as \"2006-01-02T15:04:05Z07:00\": cannot parse {quoted} as \"2006\""
+                    ))
+                }
+            },
+        }
+    }
+
+    fn mismatch(&self, value: &Value) -> Result<(), TypeMismatch> {
+        let Some((type_name, go_type)) = self.owner else { return Ok(()) };
+        let sort = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Number(number) if number.is_f64() => &format!("number {number}"),
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        let short = type_name.rsplit('.').next().unwrap_or(type_name);
+        let names = self.path.iter().filter_map(|step| match step {
+            Step::Field(name) => Some(name.as_ref()),
+            Step::Index(_) => None,
+        });
+        let path = names.collect::<Vec<_>>().join(".");
+        let go_type = go_type.trim_start_matches(['*', '[', ']']);
+        Err(TypeMismatch {
+            message: format!(
+                "json: cannot unmarshal {sort} into Go struct field {short}.{path} of type {go_type}"
+            ),
+        })
+    }
+
+    fn place(&self, name: &str) -> String {
+        let mut place = String::new();
+        for step in &self.path {
+            match step {
+                Step::Field(field) if place.is_empty() => place.push_str(field),
+                Step::Field(field) => {
+                    place.push('.');
+                    place.push_str(field);
+                }
+                Step::Index(index) => place.push_str(&format!("[{index}]")),
+            }
+        }
+        if !place.is_empty() {
+            place.push('.');
+        }
+        place + name
+    }
+}
+
+/// Gives a field of a Go struct the presence that Go's encoder gives it.
+fn settle(map: &mut Map<String, Value>, name: &str, field: &Field) {
+    let sent = map.get(name).filter(|value| !value.is_null());
+    let is_struct = field.schema.object().is_some_and(|object| object.name.is_some());
+    match (field.presence, sent) {
+        (Presence::AsSent, _) | (Presence::OmitAbsent | Presence::NullAbsent, Some(_)) => {}
+        (Presence::OmitAbsent | Presence::OmitZero, None) => {
+            map.remove(name);
+        }
+        (Presence::NullAbsent, None) => {
+            map.insert(name.to_owned(), Value::Null);
+        }
+        (Presence::OmitZero, Some(value)) => {
+            if is_empty(value) {
+                map.remove(name);
+            }
+        }
+        (Presence::OmitEmpty, None) => match field.schema.shape() {
+            // A Go struct is never empty; a list, a map and a scalar are.
+            _ if is_struct => {
+                map.insert(name.to_owned(), zero(&field.schema));
+            }
+            Shape::String(Format::Time | Format::MicroTime) | Shape::Any => {
+                map.insert(name.to_owned(), Value::Null);
+            }
+            Shape::String(Format::Quantity) | Shape::IntOrString => {
+                map.insert(name.to_owned(), zero_of(&field.schema));
+            }
+            _ => {
+                map.remove(name);
+            }
+        },
+        (Presence::OmitEmpty, Some(value)) => {
+            let keeps_zero = is_struct
+                || matches!(
+                    field.schema.shape(),
+                    Shape::String(Format::Quantity) | Shape::IntOrString | Shape::Any
+                );
+            if !keeps_zero && is_empty(value) {
+                map.remove(name);
+            }
+        }
+        (Presence::Always, None) => {
+            map.insert(name.to_owned(), zero_of(&field.schema));
+        }
+        (Presence::Always, Some(value)) => {
+            // An empty list or map comes back from storage as none.
+            let collection =
+                matches!(field.schema.shape(), Shape::Array(_)) || (value.is_object() && !is_struct);
+            if collection && is_empty(value) && !matches!(field.schema.shape(), Shape::Any) {
+                map.insert(name.to_owned(), Value::Null);
+            }
+        }
+    }
+}
+
+fn zero_of(schema: &Schema) -> Value {
+    match schema.shape() {
+        Shape::Boolean => Value::Bool(false),
+        Shape::Integer(_) | Shape::Number | Shape::IntOrString => 0.into(),
+        Shape::String(Format::Plain) => "".into(),
+        Shape::String(Format::Quantity) => "0".into(),
+        Shape::Object(object) if object.name.is_some() => zero(schema),
+        _ => Value::Null,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
+fn offset(error: &base64::DecodeError) -> usize {
+    match error {
+        base64::DecodeError::InvalidByte(offset, _) | base64::DecodeError::InvalidLastSymbol(offset, _) => {
+            *offset
+        }
+        _ => 0,
+    }
+}
+
+/// A time as `metav1.Time` is written: RFC 3339 in UTC, whole seconds.
+pub fn seconds(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A time as `metav1.MicroTime` is written: RFC 3339 in UTC, microseconds.
+pub fn microseconds(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::machinery::builtin;
+
+    fn conformed(kind: &str, mut value: Value) -> (Value, Vec<String>) {
+        let schema = builtin::schema(&format!("io.k8s.api.{kind}")).unwrap();
+        let unknown = conform(schema, &mut value).unwrap();
+        (value, unknown.fields)
+    }
+
+    #[test]
+    fn unknown_fields_are_dropped_and_named() {
+        let sent = json!({"metadata": {"name": "c", "nmae": "x"}, "bogus": 1, "data": {"a": "b"}});
+        let (value, unknown) = conformed("core.v1.ConfigMap", sent);
+        assert_eq!(unknown, ["metadata.nmae", "bogus"]);
+        assert_eq!(value, json!({"metadata": {"name": "c"}, "data": {"a": "b"}}));
+        let sent = json!({"spec": {"containers": [{"name": "c", "Image": "y"}], "Containers": []}});
+        assert_eq!(conformed("core.v1.Pod", sent).1, ["spec.containers[0].Image", "spec.Containers"]);
+    }
+
+    #[test]
+    fn what_is_empty_is_written_as_go_writes_it() {
+        for (kind, sent, want) in [
+            // Structs are always there, `omitempty` or not; required lists are null when empty.
+            (
+                "apps.v1.Deployment",
+                json!({}),
+                json!({
+                    "metadata": {}, "status": {},
+                    "spec": {"selector": null, "strategy": {}, "template": {"metadata": {}, "spec": {"containers": null}}},
+                }),
+            ),
+            ("rbac.v1.Role", json!({"rules": []}), json!({"metadata": {}, "rules": null})),
+            // A pointer keeps the zero that was sent, a value does not.
+            (
+                "core.v1.ContainerPort",
+                json!({"containerPort": 0, "hostPort": 0, "name": ""}),
+                json!({"containerPort": 0}),
+            ),
+            (
+                "core.v1.SecurityContext",
+                json!({"runAsUser": 0, "privileged": false}),
+                json!({"runAsUser": 0, "privileged": false}),
+            ),
+            ("core.v1.Volume", json!({"name": "v", "emptyDir": {}}), json!({"name": "v", "emptyDir": {}})),
+            ("core.v1.ConfigMap", json!({"data": {}, "immutable": null}), json!({"metadata": {}})),
+            (
+                "core.v1.ResourceRequirements",
+                json!({"limits": {"cpu": 0.5, "memory": "1024Mi"}}),
+                json!({"limits": {"cpu": "500m", "memory": "1Gi"}}),
+            ),
+            (
+                "core.v1.PodCondition",
+                json!({"type": "Ready", "status": "True"}),
+                json!({"type": "Ready", "status": "True", "lastProbeTime": null, "lastTransitionTime": null}),
+            ),
+            (
+                "coordination.v1.LeaseSpec",
+                json!({"renewTime": "2024-01-01T00:00:00.5+01:00"}),
+                json!({"renewTime": "2023-12-31T23:00:00.500000Z"}),
+            ),
+        ] {
+            assert_eq!(conformed(kind, sent).0, want, "{kind}");
+        }
+    }
+
+    #[test]
+    fn values_of_the_wrong_type_are_refused_in_gos_words() {
+        for (sent, message) in [
+            (
+                json!({"spec": {"replicas": "3"}}),
+                "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+            ),
+            (
+                json!({"spec": {"replicas": 1.5}}),
+                "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+            ),
+            (
+                json!({"metadata": {"labels": {"a": 1}}}),
+                "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels.a of type map[string]string",
+            ),
+        ] {
+            let mut value = sent;
+            let error =
+                conform(builtin::schema("io.k8s.api.apps.v1.Deployment").unwrap(), &mut value).unwrap_err();
+            assert_eq!(error.message, message);
+        }
+    }
+}

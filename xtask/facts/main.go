@@ -1,0 +1,109 @@
+// Facts prints what the OpenAPI document does not say about Kubernetes' own types: for each JSON field whether
+// Go leaves it out when empty, whether it is a pointer, and its protobuf number. `cargo xtask tables` merges
+// its output with the schema facts into crates/apiserver/data.
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+
+	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	apiregistration "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+)
+
+type field struct {
+	OmitEmpty bool   `json:"omitEmpty,omitempty"`
+	OmitZero  bool   `json:"omitZero,omitempty"`
+	Pointer   bool   `json:"pointer,omitempty"`
+	Bytes     bool   `json:"bytes,omitempty"`
+	Go        string `json:"go"`
+	GoType    string `json:"goType"`
+	Proto     int    `json:"proto,omitempty"`
+	Wire      string `json:"wire,omitempty"`
+	Order     int    `json:"order"`
+}
+
+var types = map[string]map[string]field{}
+
+func name(t reflect.Type) string {
+	path := strings.ReplaceAll(t.PkgPath(), "k8s.io/api/", "io.k8s.api/")
+	path = strings.ReplaceAll(path, "k8s.io/", "io.k8s/")
+	path = strings.ReplaceAll(path, "io.io.k8s", "io.k8s")
+	return strings.ReplaceAll(path, "/", ".") + "." + t.Name()
+}
+
+func visit(t reflect.Type) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		if t.Kind() == reflect.Map {
+			visit(t.Key())
+		}
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t.PkgPath() == "" || !strings.Contains(t.PkgPath(), "k8s.io") {
+		return
+	}
+	if _, seen := types[name(t)]; seen {
+		return
+	}
+	fields := map[string]field{}
+	types[name(t)] = fields
+	collect(t, fields)
+}
+
+func collect(t reflect.Type, fields map[string]field) {
+	for i := 0; i < t.NumField(); i++ {
+		f := t.Field(i)
+		if !f.IsExported() {
+			continue
+		}
+		parts := strings.Split(f.Tag.Get("json"), ",")
+		if parts[0] == "-" {
+			continue
+		}
+		if f.Anonymous && parts[0] == "" {
+			if t.Name() == "Quantity" {
+				continue
+			}
+			embedded := f.Type
+			if embedded.Kind() == reflect.Pointer {
+				embedded = embedded.Elem()
+			}
+			collect(embedded, fields)
+			continue
+		}
+		entry := field{Go: f.Name, Order: len(fields), Pointer: f.Type.Kind() == reflect.Pointer, GoType: f.Type.String()}
+		entry.Bytes = f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Uint8 ||
+			f.Type.Kind() == reflect.Map && f.Type.Elem().Kind() == reflect.Slice && f.Type.Elem().Elem().Kind() == reflect.Uint8
+		for _, option := range parts[1:] {
+			entry.OmitEmpty = entry.OmitEmpty || option == "omitempty"
+			entry.OmitZero = entry.OmitZero || option == "omitzero"
+		}
+		if proto := strings.Split(f.Tag.Get("protobuf"), ","); len(proto) > 1 {
+			entry.Wire = proto[0]
+			entry.Proto, _ = strconv.Atoi(proto[1])
+		}
+		fields[parts[0]] = entry
+		visit(f.Type)
+	}
+}
+
+func main() {
+	for _, t := range scheme.Scheme.AllKnownTypes() {
+		visit(t)
+	}
+	visit(reflect.TypeOf(apiextensions.CustomResourceDefinition{}))
+	visit(reflect.TypeOf(apiextensions.CustomResourceDefinitionList{}))
+	visit(reflect.TypeOf(apiregistration.APIService{}))
+	visit(reflect.TypeOf(apiregistration.APIServiceList{}))
+	visit(reflect.TypeOf(metav1.Status{}))
+	encoder := json.NewEncoder(os.Stdout)
+	encoder.SetIndent("", " ")
+	if err := encoder.Encode(types); err != nil {
+		panic(err)
+	}
+}
