@@ -105,8 +105,6 @@
 //! [`Observer`] and [`View`], then [`Plan`] and [`Write`]; of the inside, `mailbox` (the queue), `store` (a snapshot),
 //! `feed` (a watch and its subscribers), `actor` (an observer at work).
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
 mod activity;
 mod actor;
 mod backoff;

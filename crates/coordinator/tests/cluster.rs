@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -30,7 +30,7 @@ async fn with<F: Future<Output = ()>>(
     let (running, token) = (coordinator.clone(), shutdown.clone());
     let task = tokio::spawn(async move { running.run(token).await });
     let test = test(coordinator, cluster.client());
-    tokio::time::timeout(Duration::from_secs(60), test).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), test).await.unwrap();
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(1), task).await.unwrap().unwrap().unwrap();
 }
@@ -113,8 +113,8 @@ async fn replica_sets_get_exactly_the_pods_they_want() {
             sets.create(&PostParams::default(), &replica_set(&format!("set-{number}"), 5)).await.unwrap();
         }
         coordinator.idle().await;
-        assert_eq!(pods.list(&Default::default()).await.unwrap().items.len(), 50);
-        for set in sets.list(&Default::default()).await.unwrap() {
+        assert_eq!(pods.list(&ListParams::default()).await.unwrap().items.len(), 50);
+        for set in sets.list(&ListParams::default()).await.unwrap() {
             assert_eq!(set.status.unwrap().replicas, 5);
         }
         assert!(most.lock().values().all(|pods| *pods == 5), "none was created twice: {:?}", most.lock());
@@ -122,7 +122,7 @@ async fn replica_sets_get_exactly_the_pods_they_want() {
         let patch = Patch::Merge(json!({"spec": {"replicas": 2}}));
         sets.patch("set-3", &PatchParams::default(), &patch).await.unwrap();
         coordinator.idle().await;
-        assert_eq!(pods.list(&Default::default()).await.unwrap().items.len(), 47);
+        assert_eq!(pods.list(&ListParams::default()).await.unwrap().items.len(), 47);
         assert_eq!(sets.get("set-3").await.unwrap().status.unwrap().replicas, 2);
         let status = coordinator.status();
         assert_eq!(status.watches.len(), 2, "{:?}", status.watches);
