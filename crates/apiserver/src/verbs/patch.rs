@@ -148,10 +148,13 @@ async fn apply_patch(call: &mut Call<'_>, part: Part, options: &WriteOptions) ->
     let config = applied(call)?;
     let time = call.timestamp();
     let merge = |call: &mut Call<'_>, live: Option<&Value>| -> ApiResult<Value> {
-        let merged: Value = {
-            let _ = (&time, live);
-            return Err(ApiError::internal("apply"));
-        };
+        let merged = resource.field_manager(part).apply(
+            live,
+            &config,
+            &options.field_manager,
+            options.force,
+            &time,
+        )?;
         let mut merged = pipeline::conform_again(call, merged);
         defaults::fill(&resource.schema, &mut merged);
         (resource.strategy.default)(&mut merged);
@@ -211,6 +214,7 @@ pub fn applied(call: &mut Call<'_>) -> ApiResult<Value> {
         object::metadata_mut(&mut config).insert("name".into(), call.target.name.as_str().into());
     }
     update::check_name(call, &config)?;
-    pipeline::settle_namespace(call, &mut config)?;
+    // What is sent is what is owned and named in errors: a missing namespace stays missing.
+    pipeline::settle_namespace(call, &mut config.clone())?;
     Ok(config)
 }
