@@ -27,9 +27,11 @@ pub fn definition(name: &str, dialect: Dialect) -> Option<Value> {
     }
     match (facts.get("oneOf"), dialect) {
         // An amount, or a number or text: Swagger 2.0 has no alternatives.
-        (Some(_), Dialect::V2) => drop(definition.insert("type".to_owned(), "string".into())),
+        (Some(_), Dialect::V2) => {
+            definition.insert("type".to_owned(), "string".into());
+        }
         (Some(alternatives), Dialect::V3) => {
-            drop(definition.insert("oneOf".to_owned(), alternatives.clone()))
+            definition.insert("oneOf".to_owned(), alternatives.clone());
         }
         (None, _) => copy(&facts, "type", &mut definition),
     }

@@ -86,6 +86,8 @@ const PATCHES: &[&str] = &[
 const CUSTOM_PATCHES: &[&str] =
     &["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
 
+const DEPRECATED: &str = "deprecated: use the 'watch' parameter with a list operation instead";
+
 /// Kinds whose deletion answers the object, not a `Status`.
 const ANSWER_DELETED: &[(&str, &str)] = &[
     ("", "PersistentVolume"),
@@ -129,9 +131,9 @@ fn identifier(text: &str, mut capitalize: bool) -> String {
     for (index, character) in text.chars().enumerate() {
         if character.is_alphabetic() || character == '_' || (index > 0 && character.is_numeric()) {
             if capitalize {
-                out.extend(character.to_uppercase())
+                out.extend(character.to_uppercase());
             } else {
-                out.push(character)
+                out.push(character);
             }
             capitalize = false;
         } else {
@@ -260,7 +262,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn add(&self, paths: &mut Paths, path: String, mut operation: Operation) {
+    /// Adds an operation under a path, with the parameters that the path has.
+    fn add(paths: &mut Paths, path: String, mut operation: Operation) {
         let name = operation.kind.as_ref().and_then(|kind| kind["kind"].as_str()).unwrap_or_default();
         let in_path = [
             ("name", format!("name of the {name}")),
@@ -281,9 +284,9 @@ impl<'a> Writer<'a> {
         codes.iter().map(|code| (*code, Answer::Definition(definition.to_owned()))).collect()
     }
 
-    fn body(&self, definition: &str, required: bool) -> Option<Body> {
+    fn body(&self, definition: &str, required: bool) -> Body {
         let consumes = if self.custom { CUSTOM_OBJECT } else { ANYTHING };
-        Some(Body { definition: definition.to_owned(), consumes, required })
+        Body { definition: definition.to_owned(), consumes, required }
     }
 
     fn collection(&self, paths: &mut Paths) {
@@ -300,19 +303,19 @@ impl<'a> Writer<'a> {
                 }
                 operation
             };
-            self.add(paths, self.collection.clone(), list(format!("list{camel}{namespaced}{kind}")));
+            Self::add(paths, self.collection.clone(), list(format!("list{camel}{namespaced}{kind}")));
             if self.resource.namespaced {
                 let path = format!("{}/{}", self.root, self.resource.plural);
-                self.add(paths, path, list(format!("list{camel}{kind}ForAllNamespaces")));
+                Self::add(paths, path, list(format!("list{camel}{kind}ForAllNamespaces")));
             }
         }
         if self.resource.allows("create") {
             let described = format!("create {}{kind}", article(kind));
             let id = format!("create{camel}{namespaced}{kind}");
             let mut operation = self.operation(("post", "post"), id, described, &["CreateOptions"]);
-            operation.body = self.body(&self.names.object, true);
+            operation.body = Some(self.body(&self.names.object, true));
             operation.answers = Self::answers(&[200, 201, 202], &self.names.object);
-            self.add(paths, self.collection.clone(), operation);
+            Self::add(paths, self.collection.clone(), operation);
         }
         if self.resource.allows("deletecollection") {
             let id = format!("delete{camel}Collection{namespaced}{kind}");
@@ -321,10 +324,10 @@ impl<'a> Writer<'a> {
             let described = format!("delete collection of {kind}");
             let mut operation = self.operation(("delete", "deletecollection"), id, described, options);
             if !self.custom {
-                operation.body = self.body(&format!("{META}.DeleteOptions"), false);
+                operation.body = Some(self.body(&format!("{META}.DeleteOptions"), false));
             }
             operation.answers = Self::answers(&[200], &format!("{META}.Status"));
-            self.add(paths, self.collection.clone(), operation);
+            Self::add(paths, self.collection.clone(), operation);
         }
     }
 
@@ -340,13 +343,12 @@ impl<'a> Writer<'a> {
             let id = format!("delete{}{}{kind}", self.camel, self.namespaced);
             let described = format!("delete {}{kind}", article(kind));
             let mut operation = self.operation(("delete", "delete"), id, described, &["DeleteOptions"]);
-            operation.body = self.body(&format!("{META}.DeleteOptions"), false);
-            let answers_object =
-                ANSWER_DELETED.iter().any(|known| *known == (&*self.resource.group, &**kind));
+            operation.body = Some(self.body(&format!("{META}.DeleteOptions"), false));
+            let answers_object = ANSWER_DELETED.contains(&(&*self.resource.group, &**kind));
             let status = format!("{META}.Status");
             let answer = if answers_object { &self.names.object } else { &status };
             operation.answers = Self::answers(&[200, 202], answer);
-            self.add(paths, path, operation);
+            Self::add(paths, path, operation);
         }
     }
 
@@ -368,7 +370,7 @@ impl<'a> Writer<'a> {
         let mut add = |mut operation: Operation, codes: &[u16]| {
             operation.kind = Some(kind_json.clone());
             operation.answers = Self::answers(codes, definition);
-            self.add(paths, path.to_owned(), operation);
+            Self::add(paths, path.to_owned(), operation);
         };
         if allows("get") {
             let described = format!("read {of}the specified {kind}");
@@ -379,7 +381,7 @@ impl<'a> Writer<'a> {
         if allows("update") {
             let described = format!("replace {of}the specified {kind}");
             let mut operation = self.operation(("put", "put"), id("replace"), described, &["UpdateOptions"]);
-            operation.body = self.body(definition, true);
+            operation.body = Some(self.body(definition, true));
             add(operation, &[200, 201]);
         }
         if allows("patch") {
@@ -396,7 +398,6 @@ impl<'a> Writer<'a> {
         if self.custom || !self.resource.allows("watch") {
             return;
         }
-        const DEPRECATED: &str = "deprecated: use the 'watch' parameter with a list operation instead";
         let (camel, kind, namespaced) = (&self.camel, &self.resource.kind, self.namespaced);
         let operation = |action, id: String, described: String| {
             let mut operation = self.operation(("get", action), id, described, &["ListOptions"]);
@@ -409,10 +410,10 @@ impl<'a> Writer<'a> {
             operation("watchlist", id, format!("watch individual changes to a list of {kind}. {DEPRECATED}."))
         };
         let path = format!("{}/watch{below}", self.root);
-        self.add(paths, path.clone(), list(format!("watch{camel}{namespaced}{kind}List")));
+        Self::add(paths, path.clone(), list(format!("watch{camel}{namespaced}{kind}List")));
         if self.resource.namespaced {
             let all = format!("{}/watch/{}", self.root, self.resource.plural);
-            self.add(paths, all, list(format!("watch{camel}{kind}ListForAllNamespaces")));
+            Self::add(paths, all, list(format!("watch{camel}{kind}ListForAllNamespaces")));
         }
         if self.resource.allows("get") {
             let described = format!(
@@ -420,7 +421,7 @@ impl<'a> Writer<'a> {
                  'fieldSelector' parameter."
             );
             let one = operation("watch", format!("watch{camel}{namespaced}{kind}"), described);
-            self.add(paths, format!("{path}/{{name}}"), one);
+            Self::add(paths, format!("{path}/{{name}}"), one);
         }
     }
 
@@ -457,9 +458,9 @@ impl<'a> Writer<'a> {
             let described = format!("create {name} of {}{noun}", article(noun));
             let mut operation = self.operation(("post", "post"), id, described, &["CreateOptions"]);
             operation.kind = Some(kind.clone());
-            operation.body = self.body(&definition, true);
+            operation.body = Some(self.body(&definition, true));
             operation.answers = Self::answers(&[200, 201, 202], &definition);
-            self.add(paths, path.clone(), operation);
+            Self::add(paths, path.clone(), operation);
         }
         self.get_put_patch(&path, &subresource.name, &subresource.verbs, &definition, &kind, paths);
     }
@@ -471,7 +472,7 @@ impl<'a> Writer<'a> {
         let mut operation = self.operation(("get", "get"), id, described, &["PodLogOptions"]);
         operation.answers = vec![(200, Answer::Text)];
         operation.produces = LOG;
-        self.add(paths, path, operation);
+        Self::add(paths, path, operation);
     }
 
     fn connect(&self, path: &str, subresource: &crate::kinds::Subresource, json: &Value, paths: &mut Paths) {
@@ -500,7 +501,7 @@ impl<'a> Writer<'a> {
                 operation.kind = Some(json.clone());
                 operation.answers = vec![(200, Answer::Text)];
                 operation.produces = ANYTHING;
-                self.add(paths, path, operation);
+                Self::add(paths, path, operation);
             }
         }
     }

@@ -15,8 +15,11 @@ static PARAMETERS: &str = include_str!("../../../data/parameters.json");
 static TYPES: LazyLock<HashMap<&'static str, &'static RawValue>> =
     LazyLock::new(|| serde_json::from_str(DESCRIPTIONS).unwrap_or_default());
 
-/// Parameters by the type of options that they make up, then by name: their type, and what they mean.
-static OPTIONS: LazyLock<HashMap<&'static str, BTreeMap<&'static str, (String, String)>>> =
+/// Parameters by name: their type, and what they mean.
+type Parameters = BTreeMap<&'static str, (String, String)>;
+
+/// Parameters by the type of options that they make up.
+static OPTIONS: LazyLock<HashMap<&'static str, Parameters>> =
     LazyLock::new(|| serde_json::from_str(PARAMETERS).unwrap_or_default());
 
 /// What a type and its fields mean; the type itself under the empty name.
