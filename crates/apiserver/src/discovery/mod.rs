@@ -123,27 +123,6 @@ impl Discovery {
         self.aggregated_core.get_or_init(list).clone()
     }
 
-    /// The document at a path without its last slash, if there is one: all of the above, and `/version`. `aggregated`
-    /// says that the caller accepts an `APIGroupDiscoveryList`; `address` is this server's, as clients reach it.
-    pub fn document(&self, path: &str, aggregated: bool, address: &str) -> Option<Document> {
-        let parts: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
-        let value = match (parts.as_slice(), aggregated) {
-            (["api"], true) => return Some(self.aggregated_core()),
-            (["apis"], true) => return Some(self.aggregated()),
-            (["openapi", "v2"], _) => return Some(self.openapi_v2()),
-            (["openapi", "v3"], _) => return Some(self.openapi_index()),
-            (["openapi", "v3", ..], _) => return self.openapi_v3(path.strip_prefix("/openapi/v3/")?),
-            (["api"], false) => self.api_versions(address),
-            (["apis"], false) => self.api_groups(),
-            (["apis", group], _) => self.api_group(group)?,
-            (["apis", group, version], _) => self.api_resources(group, version)?,
-            (["api", version], _) => self.api_resources("", version)?,
-            (["version"], _) => version(),
-            _ => return None,
-        };
-        Some(Document::of_json(&value))
-    }
-
     fn all_groups(&self) -> impl Iterator<Item = &Group> {
         self.core.iter().chain(&self.groups)
     }

@@ -44,6 +44,15 @@ static INGREDIENTS: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl Discovery {
+    /// The document at a path: `/openapi/v2`, `/openapi/v3`, or one that the index of the latter names.
+    pub fn openapi(&self, path: &str) -> Option<Document> {
+        match path {
+            "/openapi/v2" => Some(self.openapi_v2()),
+            "/openapi/v3" => Some(self.openapi_index()),
+            path => self.openapi_v3(path.strip_prefix("/openapi/v3/")?),
+        }
+    }
+
     /// `GET /openapi/v3`: where the documents are.
     pub fn openapi_index(&self) -> Document {
         self.openapi_index
@@ -51,9 +60,9 @@ impl Discovery {
                 let paths: Map<String, Value> = self
                     .all_versions()
                     .map(|(group, version)| {
-                        let (path, hash) = (index_path(group, version), hash(group, version));
-                        let url = json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")});
-                        (path, url)
+                        let path = index_path(group, version);
+                        let url = url(&format!("/openapi/v3/{path}"), &hash(group, version));
+                        (path, json!({"serverRelativeURL": url}))
                     })
                     .collect();
                 let mut document = Document::of_json(&json!({"paths": paths}));
@@ -93,6 +102,12 @@ impl Discovery {
         let groups = self.core.iter().chain(&self.groups);
         groups.flat_map(|group| group.versions.iter().map(move |version| (group, version)))
     }
+}
+
+/// Where the document at a path is found for as long as it stays as it is: clients that ask for another `hash` than
+/// the tag of the document are sent there, and may keep what they find there for ever.
+pub fn url(path: &str, etag: &str) -> String {
+    format!("{path}?hash={etag}")
 }
 
 fn index_path(group: &Group, version: &Version) -> String {

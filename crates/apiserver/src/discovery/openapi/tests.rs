@@ -30,8 +30,14 @@ fn the_index_names_each_document_by_its_hash() {
         assert_eq!(before, format!("/openapi/v3/{path}"));
         assert_eq!(hash.len(), 128);
     }
-    let url = paths["apis/policy/v1"]["serverRelativeURL"].as_str().unwrap();
-    assert!(url.ends_with(&*discovery.openapi_v3("apis/policy/v1").unwrap().etag));
+    let path = "/openapi/v3/apis/policy/v1";
+    let document = discovery.openapi(path).unwrap();
+    assert_eq!(paths["apis/policy/v1"]["serverRelativeURL"], super::url(path, &document.etag));
+    for path in
+        ["/openapi", "/openapi/v1", "/openapi/v3/", "/openapi/v3/apis/policy", "/openapi/v3/apis/x/v1"]
+    {
+        assert!(discovery.openapi(path).is_none(), "{path}");
+    }
 }
 
 #[test]
