@@ -6,6 +6,7 @@
 
 mod body;
 mod create;
+mod definitions;
 mod delete;
 mod deletion;
 mod dispatch;
