@@ -6,17 +6,18 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::{User, rbac},
+    access::{User, authentication::Authentication, rbac},
     clock::Clock,
     http::{Body, Peer, handle},
     kinds::{self, catalog::Catalog},
     machinery::{conform, object},
+    status::ApiResult,
     storage::{Change, Expected, Snapshot, Storage, memory::Memory},
     verbs,
 };
@@ -50,6 +51,7 @@ pub struct Shared {
     storage: Arc<dyn Storage>,
     clock: Clock,
     closed: CancellationToken,
+    authentication: Arc<Authentication>,
     rbac: ArcSwapOption<Cached<rbac::Index>>,
     catalog: ArcSwapOption<Cached<Catalog>>,
 }
@@ -72,20 +74,27 @@ impl Cluster {
     pub fn new() -> Self {
         // The objects of a new cluster are made once a process; every cluster starts from a fork of them.
         static FRESH: LazyLock<Arc<Snapshot>> = LazyLock::new(|| fresh(Clock::system().now()));
-        Self::of(Arc::new(Memory::of(FRESH.clone())), Clock::system())
+        Self::of(Arc::new(Memory::of(FRESH.clone())), Clock::system(), anonymous_only())
     }
 
     /// A new cluster in memory whose time is told by `clock`.
     pub fn with_clock(clock: Clock) -> Self {
         let fresh = fresh(clock.now());
-        Self::of(Arc::new(Memory::of(fresh)), clock)
+        Self::of(Arc::new(Memory::of(fresh)), clock, anonymous_only())
     }
 
-    fn of(storage: Arc<dyn Storage>, clock: Clock) -> Self {
+    /// The same objects and clock, with other ways to tell users by their credentials.
+    #[must_use]
+    pub fn with_authentication(self, authentication: Authentication) -> Self {
+        Self::of(self.0.storage.clone(), self.0.clock.clone(), Arc::new(authentication))
+    }
+
+    fn of(storage: Arc<dyn Storage>, clock: Clock, authentication: Arc<Authentication>) -> Self {
         Self(Arc::new(Shared {
             storage,
             clock,
             closed: CancellationToken::new(),
+            authentication,
             rbac: ArcSwapOption::empty(),
             catalog: ArcSwapOption::empty(),
         }))
@@ -95,7 +104,7 @@ impl Cluster {
     /// happens in the other. Both have the same clock.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self::of(self.0.storage.fork(), self.0.clock.clone())
+        Self::of(self.0.storage.fork(), self.0.clock.clone(), self.0.authentication.clone())
     }
 
     /// The cluster's time.
@@ -134,6 +143,18 @@ impl Cluster {
     }
 }
 
+/// Every caller is anonymous, but those in this process.
+fn anonymous_only() -> Arc<Authentication> {
+    Arc::new(Authentication {
+        tokens: Vec::new(),
+        allows_anonymous: true,
+        audiences: vec![ISSUER.to_owned()],
+    })
+}
+
+/// Who issues the tokens of service accounts: the audience of this API server.
+pub const ISSUER: &str = "https://kubernetes.default.svc";
+
 const RBAC: [&str; 4] = ["roles", "clusterroles", "rolebindings", "clusterrolebindings"];
 
 impl Shared {
@@ -145,6 +166,31 @@ impl Shared {
     /// The time.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Whom a request comes from.
+    ///
+    /// # Errors
+    /// 401 for credentials that are wrong.
+    pub fn authenticate(
+        &self,
+        peer: &Peer,
+        headers: &HeaderMap,
+        warnings: &mut Vec<String>,
+    ) -> ApiResult<Arc<User>> {
+        let certificate = match peer {
+            Peer::User(user) => return Ok(user.clone()),
+            Peer::Connection(certificate) => certificate,
+        };
+        let authenticated = self.authentication.authenticate(headers, certificate)?;
+        warnings.extend(authenticated.warning.map(str::to_owned));
+        Ok(authenticated.user)
+    }
+
+    /// Answers a review.
+    pub fn review(&self, kind: &str, asked: &Value, user: &User, namespace: &str) -> ApiResult<Value> {
+        let _ = (asked, user, namespace);
+        Err(crate::status::ApiError::internal(kind))
     }
 
     /// Returns when the cluster is closed.
@@ -162,7 +208,8 @@ impl Shared {
             return BUILTIN.clone();
         }
         cached(&self.catalog, vec![snapshot.changed_at(definitions)], || {
-            let objects: Vec<Value> = snapshot.range(definitions, "", None).map(|object| object.decode()).collect();
+            let objects: Vec<Value> =
+                snapshot.range(definitions, "", None).map(|object| object.decode()).collect();
             Catalog::new(objects.iter().flat_map(kinds::definitions::resources))
         })
     }
@@ -215,8 +262,12 @@ fn fresh(now: Timestamp) -> Arc<Snapshot> {
         let (namespace, name) = (object::namespace(&value), object::name(&value));
         let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
         let draft = verbs::draft(&resource, value);
-        let change =
-            Change { resource: resource.storage.clone(), key: key.into(), expected: Expected::Absent, object: Some(draft) };
+        let change = Change {
+            resource: resource.storage.clone(),
+            key: key.into(),
+            expected: Expected::Absent,
+            object: Some(draft),
+        };
         // Names of the table are unique.
         let _ = storage.write(change);
     }

@@ -4,8 +4,10 @@
 
 mod answer;
 mod body;
+mod documents;
 pub mod negotiation;
 pub mod query;
+pub mod serve;
 pub mod target;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -16,7 +18,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 pub use self::body::Body;
 use crate::{
-    access::{Attributes, User},
+    access::{Attributes, User, authentication::ClientCertificate},
     cluster::Shared,
     kinds::Resource,
     status::{ApiError, ApiResult},
@@ -33,10 +35,10 @@ const BODY_SECONDS_MAX: Duration = Duration::from_secs(60);
 /// Whom a connection comes from, as far as the connection itself says.
 #[derive(Debug, Clone)]
 pub enum Peer {
-    /// A user that is known: of a client in this process, or of a client certificate.
+    /// A client in this process, whose user is known.
     User(Arc<User>),
-    /// Nobody that the connection could name; headers may.
-    Unknown,
+    /// A connection, with the certificate that its client has shown; headers may say more.
+    Connection(ClientCertificate),
 }
 
 /// Answers one request.
@@ -81,10 +83,10 @@ where
 {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let target = Target::of(&parts.method, parts.uri.path(), &query);
-    let user = cluster.authenticate(peer, &parts.headers)?;
+    let user = cluster.authenticate(peer, &parts.headers, warnings)?;
     authorize(cluster, &user, &target, &query)?;
     if !target.is_resource {
-        return answer::document(cluster, parts, &target, &query);
+        return documents::respond(cluster, parts);
     }
     let catalog = cluster.catalog();
     let Some(resource) = catalog.resource(&target.api_version(), &target.resource) else {
@@ -153,7 +155,8 @@ fn authorize(cluster: &Shared, user: &User, target: &Target, query: &Query) -> A
 
 /// A list or watch of one name counts as one of that object.
 fn name_for_rules<'a>(target: &'a Target, query: &'a Query) -> &'a str {
-    let by_field = || query.get("fieldSelector").strip_prefix("metadata.name=").map(|name| name.trim_start_matches('='));
+    let by_field =
+        || query.get("fieldSelector").strip_prefix("metadata.name=").map(|name| name.trim_start_matches('='));
     match target.verb {
         "list" | "watch" | "deletecollection" if target.name.is_empty() => {
             by_field().filter(|name| !name.contains(',')).unwrap_or_default()
@@ -185,7 +188,8 @@ where
         let why = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
         ApiError::new(413, "RequestEntityTooLarge", why)
     };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }

@@ -4,9 +4,15 @@
 //! [`Schema`], its behaviour from its [`Strategy`]. To change the behaviour of a built-in kind, find its strategy
 //! through [`strategies::STRATEGIES`]. Custom resources make the same [`Resource`] from their definition.
 
+#[cfg(test)]
+mod cases;
 pub mod catalog;
 pub mod columns;
+pub mod core;
 pub mod definitions;
+mod go;
+pub mod network;
+pub mod parts;
 pub mod strategies;
 pub mod strategy;
 pub mod table;
@@ -14,7 +20,10 @@ pub mod workloads;
 
 use std::sync::Arc;
 
-pub use self::strategy::Strategy;
+pub use self::{
+    parts::{FieldManagers, Part},
+    strategy::Strategy,
+};
 use crate::{machinery::Schema, status::Qualified};
 
 /// A resource that is served in one version.
@@ -64,6 +73,8 @@ pub struct Resource {
     pub type_name: Option<&'static str>,
     /// What only a custom resource's definition says; `None` for built-in kinds.
     pub custom: Option<Arc<Custom>>,
+    /// Who keeps `metadata.managedFields`, for each way of writing an object.
+    pub field_managers: FieldManagers,
 }
 
 /// What a CustomResourceDefinition says of its resource beyond what built-in ones have.

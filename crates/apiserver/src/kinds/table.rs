@@ -97,6 +97,7 @@ fn resource(fact: &Fact) -> Resource {
         conversion: behaviour.and_then(|row| row.conversion),
         type_name,
         custom: None,
+        field_managers: super::FieldManagers::default(),
     }
 }
 

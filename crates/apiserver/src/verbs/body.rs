@@ -36,7 +36,9 @@ const MEDIA_TYPES: &str = "application/json, application/yaml, application/vnd.k
 /// 400 for what cannot be read, or (when strict) has unknown or duplicate fields; 415 for other media types.
 pub fn object(call: &mut Call<'_>, wanted: &Wanted<'_>, validation: FieldValidation) -> ApiResult<Value> {
     let sent = match call.content_type.as_str() {
-        "" | "application/json" => decode::json(&call.body).map_err(|why| unrecognized(call, wanted, &why))?,
+        "" | "application/json" => {
+            decode::json(&call.body).map_err(|why| unrecognized(call, wanted, &why))?
+        }
         "application/yaml" => decode::yaml(&call.body).map_err(|why| unrecognized(call, wanted, &why))?,
         _ => {
             return Err(ApiError::unsupported_media_type(format!(
@@ -53,48 +55,56 @@ pub fn object(call: &mut Call<'_>, wanted: &Wanted<'_>, validation: FieldValidat
         return Err(unrecognized(call, wanted, why));
     }
     check_kind(call, wanted, &mut value)?;
-    conformed(call, wanted, value, sent.duplicates, validation)
+    conformed(call, wanted, value, &sent.duplicates, validation)
 }
 
 /// `value` in the normal form of the wanted kind; unknown fields and `duplicates` are told as `validation` says.
-///
-/// # Errors
-/// 400 for values of the wrong type and, when strict, for unknown or duplicate fields.
-pub fn conformed(
+fn conformed(
     call: &mut Call<'_>,
     wanted: &Wanted<'_>,
-    mut value: Value,
-    duplicates: Vec<String>,
+    value: Value,
+    duplicates: &[String],
     validation: FieldValidation,
 ) -> ApiResult<Value> {
-    let api_version = object::map_mut(&mut value).remove("apiVersion");
-    let kind = object::map_mut(&mut value).remove("kind");
-    let unknown = conform::conform(wanted.schema, &mut value).map_err(|error| handled(wanted, &error.message))?;
-    let map = object::map_mut(&mut value);
-    map.insert("apiVersion".into(), api_version.unwrap_or_else(|| wanted.api_version.into()));
-    map.insert("kind".into(), kind.unwrap_or_else(|| wanted.kind.into()));
-    defaults::fill(wanted.schema, &mut value);
-    let wrong: Vec<String> = duplicates
-        .iter()
-        .map(|field| format!("duplicate field {}", go_quoted(field)))
-        .chain(unknown.fields.iter().map(|field| format!("unknown field {}", go_quoted(field))))
-        .collect();
+    let mut wrong: Vec<String> =
+        duplicates.iter().map(|field| format!("duplicate field {}", go_quoted(field))).collect();
+    let value = tell(wanted, value, &mut wrong).map_err(|why| handled(wanted, &why))?;
     match validation {
         FieldValidation::Strict if !wrong.is_empty() => {
             Err(handled(wanted, &format!("strict decoding error: {}", wrong.join(", "))))
         }
         FieldValidation::Warn => {
-            for sentence in wrong.into_iter().take(WARNINGS_MAX) {
-                call.warn(sentence);
-            }
+            wrong.into_iter().take(WARNINGS_MAX).for_each(|sentence| call.warn(sentence));
             Ok(value)
         }
         _ => Ok(value),
     }
 }
 
+/// `value` in the normal form of the wanted kind, with its plain defaults. Sentences about unknown fields go to `wrong`.
+///
+/// # Errors
+/// A value of the wrong type, in Go's words.
+pub fn tell(wanted: &Wanted<'_>, mut value: Value, wrong: &mut Vec<String>) -> Result<Value, String> {
+    let api_version = object::map_mut(&mut value).remove("apiVersion");
+    let kind = object::map_mut(&mut value).remove("kind");
+    // An empty list asks to forget who owns what; the normal form would drop it.
+    let entries = object::meta(&value, "managedFields").and_then(Value::as_array);
+    let forget = entries.is_some_and(Vec::is_empty);
+    let unknown = conform::conform(wanted.schema, &mut value).map_err(|error| error.message)?;
+    let map = object::map_mut(&mut value);
+    map.insert("apiVersion".into(), api_version.unwrap_or_else(|| wanted.api_version.into()));
+    map.insert("kind".into(), kind.unwrap_or_else(|| wanted.kind.into()));
+    if forget {
+        object::metadata_mut(&mut value).insert("managedFields".into(), Value::Array(Vec::new()));
+    }
+    defaults::fill(wanted.schema, &mut value);
+    wrong.extend(unknown.fields.iter().map(|field| format!("unknown field {}", go_quoted(field))));
+    Ok(value)
+}
+
 /// More sentences than this would not fit in the headers of an answer.
-const WARNINGS_MAX: usize = 32;
+pub const WARNINGS_MAX: usize = 32;
 
 fn handled(wanted: &Wanted<'_>, why: &str) -> ApiError {
     let version = wanted.api_version.rsplit('/').next().unwrap_or_default();

@@ -1,7 +1,10 @@
 //! Which function answers a request on a resource.
 
-use super::{Answer, Call, create, delete, patch, pipeline::Part, read, scale, subresources, update, watch};
-use crate::status::{ApiError, ApiResult};
+use super::{Answer, Call, create, delete, patch, read, scale, subresources, update, watch};
+use crate::{
+    kinds::Part,
+    status::{ApiError, ApiResult},
+};
 
 /// Answers a request on a resource.
 pub async fn call(call: &mut Call<'_>) -> ApiResult<Answer> {
@@ -72,10 +75,10 @@ async fn on_subresource(call: &mut Call<'_>, verb: &str, name: &str) -> ApiResul
             "service account tokens are not issued yet: use a client certificate or --token-auth-file",
         )),
         (_, "get") => read::get(call),
-        ("status", "update") => update::update(call, Part::Status).await,
-        ("status", "patch") => patch::patch(call, Part::Status).await,
-        (_, "update") => update::update(call, subresources::part(name)).await,
-        (_, "patch") => patch::patch(call, subresources::part(name)).await,
-        _ => Err(ApiError::method_not_allowed()),
+        _ => match (Part::of_subresource(name), verb) {
+            (Some(part), "update") => update::update(call, part).await,
+            (Some(part), "patch") => patch::patch(call, part).await,
+            _ => Err(ApiError::method_not_allowed()),
+        },
     }
 }

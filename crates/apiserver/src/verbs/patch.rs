@@ -6,65 +6,61 @@ use super::{
     Answer, Call,
     body::{self, Wanted},
     create,
-    pipeline::{self, Ownership, Part},
+    pipeline::{self, Ownership},
     update,
 };
 use crate::{
     http::query::{FieldValidation, WriteOptions},
+    kinds::Part,
     machinery::{
-        FieldErrors, Path,
-        apply::{self, Manager, Operation},
-        decode, defaults, object,
-        patch::{self, PatchError},
+        FieldErrors, Path, decode as bodies, defaults, object,
+        patch::{Patch, PatchError, PatchType},
     },
     status::{ApiError, ApiResult, Qualified},
 };
 
-/// A sort of patch.
+/// How the body of a patch is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PatchType {
-    /// RFC 6902.
-    Json,
-    /// RFC 7386.
-    Merge,
-    /// Kubernetes' own, by the schema.
-    Strategic,
+pub enum Sort {
+    /// A change of what is there.
+    Patch(PatchType),
     /// Server-side apply.
     Apply,
 }
 
-impl PatchType {
-    /// Of a media type.
+impl Sort {
+    /// Of the body's media type.
     ///
     /// # Errors
     /// 415 for others; strategic merge patches are for built-in kinds only.
     pub fn of(call: &Call<'_>) -> ApiResult<Self> {
+        let builtin = call.resource.type_name.is_some();
         match call.content_type.as_str() {
-            "application/json-patch+json" => Ok(Self::Json),
-            "application/merge-patch+json" => Ok(Self::Merge),
-            "application/strategic-merge-patch+json" if call.resource.type_name.is_some() => Ok(Self::Strategic),
+            "application/json-patch+json" => Ok(Self::Patch(PatchType::Json)),
+            "application/merge-patch+json" => Ok(Self::Patch(PatchType::Merge)),
+            "application/strategic-merge-patch+json" if builtin => Ok(Self::Patch(PatchType::Strategic)),
             "application/strategic-merge-patch+json" => Err(ApiError::unsupported_media_type(
                 "the body of the request was in an unknown format - accepted media types include: \
                  application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
             )),
             "application/apply-patch+yaml" => Ok(Self::Apply),
-            _ => Err(ApiError::unsupported_media_type("415: Unsupported Media Type").with_details(serde_json::json!({}))),
+            _ => {
+                let error = ApiError::unsupported_media_type("415: Unsupported Media Type");
+                Err(error.with_details(serde_json::json!({})))
+            }
         }
     }
 }
 
 /// Patches the object that the path names.
 pub async fn patch(call: &mut Call<'_>, part: Part) -> ApiResult<Answer> {
-    let patch_type = PatchType::of(call)?;
-    let options = patch_options(call, patch_type)?;
-    if patch_type == PatchType::Apply {
-        return apply_patch(call, part, &options).await;
-    }
+    let sort = Sort::of(call)?;
+    let options = patch_options(call, sort)?;
+    let Sort::Patch(patch_type) = sort else { return apply_patch(call, part, &options).await };
     let resource = call.resource.clone();
-    let document = patch_document(call)?;
+    let patch = decode(call, patch_type, options.field_validation)?;
     let replaced = pipeline::replace(call, part, &options, Ownership::Caller, |call, old| {
-        let wanted = Wanted::resource(&resource);
-        let new = patched(call, patch_type, &wanted, old, &document, options.field_validation)?;
+        let new = patched(call, &patch, &Wanted::resource(&resource), old, options.field_validation)?;
         check_identity(call, old, new)
     })
     .await?;
@@ -72,10 +68,10 @@ pub async fn patch(call: &mut Call<'_>, part: Part) -> ApiResult<Answer> {
 }
 
 /// The options of a patch.
-pub fn patch_options(call: &Call<'_>, patch_type: PatchType) -> ApiResult<WriteOptions> {
+pub fn patch_options(call: &Call<'_>, sort: Sort) -> ApiResult<WriteOptions> {
     let options = call.query.write_options("PatchOptions")?;
     let mut errors = FieldErrors::new();
-    if patch_type == PatchType::Apply {
+    if sort == Sort::Apply {
         if options.field_manager.is_empty() {
             errors.required(&Path::new("fieldManager"), "is required for apply patch");
         }
@@ -89,31 +85,40 @@ pub fn patch_options(call: &Call<'_>, patch_type: PatchType) -> ApiResult<WriteO
     }
 }
 
-/// The patch of the body.
-pub fn patch_document(call: &Call<'_>) -> ApiResult<Value> {
-    let sent = decode::json(&call.body).map_err(|why| {
-        ApiError::bad_request(format!("error decoding patch: {why}"))
-    })?;
-    Ok(sent.value)
+/// The patch of the body; what strict decoding finds is told as `validation` says.
+pub fn decode(call: &mut Call<'_>, patch_type: PatchType, validation: FieldValidation) -> ApiResult<Patch> {
+    let patch = Patch::decode(patch_type, &call.body, validation != FieldValidation::Ignore)?;
+    if validation == FieldValidation::Warn {
+        for sentence in &patch.strict_errors {
+            call.warn(sentence.as_str());
+        }
+    }
+    Ok(patch)
 }
 
 /// `old` with the patch, in its normal form, with defaults.
 pub fn patched(
     call: &mut Call<'_>,
-    patch_type: PatchType,
+    patch: &Patch,
     wanted: &Wanted<'_>,
     old: &Value,
-    document: &Value,
     validation: FieldValidation,
 ) -> ApiResult<Value> {
-    let refused = |error: PatchError| error.to_api_error(call.resource.qualified(), &call.target.name);
-    let new = match patch_type {
-        PatchType::Json => patch::json(old, document).map_err(refused)?,
-        PatchType::Merge => patch::merge(old, document).map_err(refused)?,
-        PatchType::Strategic | PatchType::Apply => patch::strategic(wanted.schema, old, document).map_err(refused)?,
-    };
-    // Fields that the stored object has are known; what is unknown came with the patch.
-    body::conformed(call, wanted, new, Vec::new(), validation)
+    let new = patch.apply(wanted.schema, old.clone())?;
+    let mut wrong = Vec::new();
+    let conformed =
+        body::tell(wanted, new.clone(), &mut wrong).map_err(|why| PatchError::unfit(&new, why))?;
+    match validation {
+        FieldValidation::Strict if !(wrong.is_empty() && patch.strict_errors.is_empty()) => {
+            let all: Vec<&str> = patch.strict_errors.iter().chain(&wrong).map(String::as_str).collect();
+            Err(PatchError::unfit(&new, format!("strict decoding error: {}", all.join(", "))).into())
+        }
+        FieldValidation::Warn => {
+            wrong.into_iter().take(body::WARNINGS_MAX).for_each(|sentence| call.warn(sentence));
+            Ok(conformed)
+        }
+        _ => Ok(conformed),
+    }
 }
 
 /// A patch may not make another object of it. An emptied resourceVersion asks for none.
@@ -141,19 +146,16 @@ fn check_identity(call: &Call<'_>, old: &Value, mut new: Value) -> ApiResult<Val
 async fn apply_patch(call: &mut Call<'_>, part: Part, options: &WriteOptions) -> ApiResult<Answer> {
     let resource = call.resource.clone();
     let config = applied(call)?;
-    let manager = Manager {
-        name: options.field_manager.clone(),
-        operation: Operation::Apply,
-        api_version: resource.api_version.to_string(),
-        subresource: part.subresource().to_owned(),
-    };
-    let reset = pipeline::reset_fields(&resource, part);
     let time = call.timestamp();
     let merge = |call: &mut Call<'_>, live: Option<&Value>| -> ApiResult<Value> {
-        let merged = apply::apply(&resource.schema, live, &config, &manager, options.force, &reset, &time)
-            .map_err(|error| error.to_api_error())?;
-        let wanted = Wanted::resource(&resource);
-        let mut merged = body::conformed(call, &wanted, merged, Vec::new(), options.field_validation)?;
+        let merged = resource.field_manager(part).apply(
+            live,
+            &config,
+            &options.field_manager,
+            options.force,
+            &time,
+        )?;
+        let mut merged = pipeline::conform_again(call, merged);
         defaults::fill(&resource.schema, &mut merged);
         (resource.strategy.default)(&mut merged);
         Ok(merged)
@@ -190,23 +192,29 @@ async fn apply_patch(call: &mut Call<'_>, part: Part, options: &WriteOptions) ->
 
 /// The configuration that is applied: YAML or JSON, of the right kind and name.
 pub fn applied(call: &mut Call<'_>) -> ApiResult<Value> {
-    let sent = decode::yaml(&call.body).map_err(|why| ApiError::bad_request(format!("error decoding YAML: {why}")))?;
+    let sent = bodies::yaml(&call.body)
+        .map_err(|why| ApiError::bad_request(format!("error decoding YAML: {why}")))?;
     let mut config = sent.value;
     if !config.is_object() {
         return Err(ApiError::bad_request("error decoding YAML: the configuration is not an object"));
     }
-    let text = |config: &Value, field: &str| config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |config: &Value, field: &str| {
+        config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let (api_version, kind) = (text(&config, "apiVersion"), text(&config, "kind"));
     if api_version.is_empty() || kind.is_empty() {
         return Err(ApiError::bad_request("invalid object type: apiVersion and kind must be set"));
     }
-    if object::meta(&config, "managedFields").is_some_and(|fields| fields.as_array().is_none_or(|fields| !fields.is_empty())) {
+    if object::meta(&config, "managedFields")
+        .is_some_and(|fields| fields.as_array().is_none_or(|fields| !fields.is_empty()))
+    {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     if object::name(&config).is_empty() {
         object::metadata_mut(&mut config).insert("name".into(), call.target.name.as_str().into());
     }
     update::check_name(call, &config)?;
-    pipeline::settle_namespace(call, &mut config)?;
+    // What is sent is what is owned and named in errors: a missing namespace stays missing.
+    pipeline::settle_namespace(call, &mut config.clone())?;
     Ok(config)
 }

@@ -9,12 +9,8 @@ use super::Call;
 use crate::{
     admission,
     http::query::WriteOptions,
-    kinds::{Resource, strategy::Generation},
-    machinery::{
-        FieldErrors,
-        apply::{self, FieldSet, Manager, Operation},
-        conform, metadata, object,
-    },
+    kinds::{Part, Resource, strategy::Generation},
+    machinery::{FieldErrors, apply, conform, metadata, object},
     status::{ApiError, ApiResult},
     storage::{Change, CommitError, Draft, Expected, Object, Terms},
 };
@@ -22,51 +18,16 @@ use crate::{
 /// How often a write that was overtaken is tried again, before the caller is told.
 pub const ATTEMPTS_MAX: usize = 64;
 
-/// Which part of an object is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All but the status.
-    Main,
-    /// The status.
-    Status,
-    /// A subresource that has rules of its own (`ephemeralcontainers`, `resize`, `approval`, `finalize`).
-    Other(&'static str),
-}
-
-impl Part {
-    /// The subresource as managed fields name it.
-    pub fn subresource(self) -> &'static str {
-        match self {
-            Self::Main => "",
-            Self::Status => "status",
-            Self::Other(name) => name,
-        }
-    }
-}
-
-/// The fields that a write to this part may not own.
-pub fn reset_fields(resource: &Resource, part: Part) -> FieldSet {
-    let fields = resource.schema.object().map(|object| &object.fields);
-    let names = fields.into_iter().flat_map(|fields| fields.keys()).map(|name| &**name);
-    match part {
-        Part::Main if resource.strategy.status => FieldSet::of_fields(["status"]),
-        Part::Status => {
-            FieldSet::of_fields(names.filter(|name| !matches!(*name, "status" | "metadata" | "apiVersion" | "kind")))
-        }
-        _ => FieldSet::default(),
-    }
-}
-
 /// Makes the caller the owner of what it changed in `new`.
-pub fn own_fields(call: &Call<'_>, live: Option<&Value>, new: &mut Value, part: Part, options: &WriteOptions) {
-    let manager = Manager {
-        name: manager_name(call, options),
-        operation: Operation::Update,
-        api_version: call.resource.api_version.to_string(),
-        subresource: part.subresource().to_owned(),
-    };
-    let reset = reset_fields(&call.resource, part);
-    apply::update(&call.resource.schema, live, new, &manager, &reset, &call.timestamp());
+pub fn own_fields(
+    call: &Call<'_>,
+    live: Option<&Value>,
+    new: &mut Value,
+    part: Part,
+    options: &WriteOptions,
+) {
+    let manager = manager_name(call, options);
+    call.resource.field_manager(part).update(live, new, &manager, &call.timestamp());
 }
 
 /// Who owns the fields of a write: who says so, else the program of the `User-Agent`.
@@ -97,7 +58,8 @@ pub fn settle_namespace(call: &Call<'_>, value: &mut Value) -> ApiResult<()> {
 
 /// Removes owners that are listed twice, and says so.
 pub fn dedup_owners(call: &mut Call<'_>, value: &mut Value) {
-    let Some(owners) = object::metadata_mut(value).get_mut("ownerReferences").and_then(Value::as_array_mut) else {
+    let Some(owners) = object::metadata_mut(value).get_mut("ownerReferences").and_then(Value::as_array_mut)
+    else {
         return;
     };
     let before = owners.len();
@@ -173,18 +135,19 @@ pub fn prepare_update(call: &Call<'_>, new: &mut Value, old: &Value, part: Part)
             }
         }
         Part::Status => (strategy.prepare_status)(new, old),
-        Part::Other(name) => super::subresources::prepare_part(new, old, name),
+        _ => super::subresources::prepare_part(new, old, part),
     }
 }
 
 fn grows(generation: Generation, new: &Value, old: &Value) -> bool {
     match generation {
-        Generation::None => false,
-        Generation::Spec => new.get("spec") != old.get("spec"),
+        Generation::None | Generation::Fixed => false,
+        Generation::Spec | Generation::SpecOnUpdate => new.get("spec") != old.get("spec"),
         Generation::SpecAndAnnotations => {
             new.get("spec") != old.get("spec") || object::annotations(new) != object::annotations(old)
         }
-        Generation::Content => {
+        Generation::ContentAndLabels if object::labels(new) != object::labels(old) => true,
+        Generation::Content | Generation::ContentAndLabels => {
             let content = |value: &Value| -> Map<String, Value> {
                 let fields = value.as_object().into_iter().flatten();
                 fields
@@ -204,7 +167,7 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part
     match part {
         Part::Main => (resource.strategy.validate_update)(new, old, &mut errors),
         Part::Status => (resource.strategy.validate_status)(new, old, &mut errors),
-        Part::Other(_) => {}
+        _ => {}
     }
     errors
 }
@@ -213,7 +176,9 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part
 pub fn draft(resource: &Resource, value: Value) -> Draft {
     let terms = terms(resource, &value);
     let stored = match resource.conversion {
-        Some(conversion) if resource.storage_version != resource.api_version => (conversion.to_storage)(value),
+        Some(conversion) if resource.storage_version != resource.api_version => {
+            (conversion.to_storage)(value)
+        }
         _ => value,
     };
     Draft::new(&stored, terms)
@@ -221,7 +186,10 @@ pub fn draft(resource: &Resource, value: Value) -> Draft {
 
 /// What selectors may ask of an object.
 fn terms(resource: &Resource, value: &Value) -> Terms {
-    let labels = object::labels(value).into_iter().flatten().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+    let labels = object::labels(value)
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
     let fields: Vec<(&str, String)> = resource
         .selectable_fields
         .iter()
@@ -232,7 +200,8 @@ fn terms(resource: &Resource, value: &Value) -> Terms {
 }
 
 /// Selectable fields that are not called what they are.
-const FIELD_ALIASES: &[(&str, &str)] = &[("status.successful", "status.succeeded"), ("source", "source.component")];
+const FIELD_ALIASES: &[(&str, &str)] =
+    &[("status.successful", "status.succeeded"), ("source", "source.component")];
 
 fn field_text(resource: &Resource, value: &Value, field: &str) -> Option<String> {
     let path = FIELD_ALIASES.iter().find(|(alias, _)| *alias == field).map_or(field, |(_, path)| path);
@@ -314,7 +283,11 @@ fn registry_key(call: &Call<'_>, name: &str) -> String {
         (_, plural) => plural.to_owned(),
     };
     let namespace = &call.target.namespace;
-    if call.resource.namespaced { format!("/registry/{prefix}/{namespace}/{name}") } else { format!("/registry/{prefix}/{name}") }
+    if call.resource.namespaced {
+        format!("/registry/{prefix}/{namespace}/{name}")
+    } else {
+        format!("/registry/{prefix}/{name}")
+    }
 }
 
 /// A replacement of an object: what `change` makes of the stored one is owned, admitted, checked and written; when
@@ -352,13 +325,14 @@ pub async fn replace(
         metadata.insert("resourceVersion".into(), object::resource_version(&old).into());
         prepare_update(call, &mut new, &old, part);
         (call.resource.strategy.default)(&mut new);
+        (call.resource.strategy.stamp)(&mut new, &old, &call.timestamp());
         refuse(&call.resource, &name, &validate_update(&call.resource, &new, &old, part))?;
         admission::validate_update(call, &new, &old, part)?;
         for sentence in (call.resource.strategy.warnings)(&new, Some(&old)) {
             call.warn(sentence);
         }
         new = conform_again(call, new);
-        keep_times_of_a_no_op(&mut new, &old);
+        apply::keep_times_if_unchanged(&old, &mut new);
         if new == old {
             return Ok(Replaced { stored, value: old, deleted: false });
         }
@@ -378,7 +352,8 @@ pub async fn replace(
         };
         match written {
             Ok(written) => {
-                object::metadata_mut(&mut new).insert("resourceVersion".into(), written.revision.to_string().into());
+                object::metadata_mut(&mut new)
+                    .insert("resourceVersion".into(), written.revision.to_string().into());
                 return Ok(Replaced { stored: written, value: new, deleted: gone });
             }
             Err(CommitError::Changed | CommitError::Missing) => {}
@@ -420,29 +395,6 @@ pub fn conform_again(call: &Call<'_>, mut value: Value) -> Value {
     value
 }
 
-/// A write that changes nothing but the times in managedFields is none.
-fn keep_times_of_a_no_op(new: &mut Value, old: &Value) {
-    let times = |value: &Value| {
-        let mut value = value.clone();
-        let entries = object::metadata_mut(&mut value).get_mut("managedFields").and_then(Value::as_array_mut);
-        for entry in entries.into_iter().flatten() {
-            object::map_mut(entry).remove("time");
-        }
-        value
-    };
-    if object::meta(new, "managedFields") == object::meta(old, "managedFields") {
-        return;
-    }
-    let differs_elsewhere = new
-        .as_object()
-        .into_iter()
-        .flatten()
-        .any(|(field, value)| field != "metadata" && old.get(field) != Some(value));
-    if !differs_elsewhere && times(new) == times(old) {
-        *new = old.clone();
-    }
-}
-
 /// Refuses a resourceVersion that is none.
 pub fn check_resource_version(text: &str) -> ApiResult<()> {
     match text.parse::<u64>() {
@@ -454,7 +406,13 @@ pub fn check_resource_version(text: &str) -> ApiResult<()> {
 /// What is said of a resourceVersion that is no number: 500, as Kubernetes does.
 pub fn invalid_resource_version(text: &str) -> ApiError {
     let quoted = crate::machinery::go_quoted(text);
-    ApiError::new(500, "", format!("resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"))
+    ApiError::new(
+        500,
+        "",
+        format!(
+            "resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"
+        ),
+    )
 }
 
 /// The `Status` of a success.

@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 use super::{
     Answer, Call,
     body::{self, Wanted},
-    patch::{self, PatchType},
-    pipeline::{self, Ownership, Part},
+    patch::{self, Sort},
+    pipeline::{self, Ownership},
     update,
 };
 use crate::{
     http::query::{FieldValidation, WriteOptions},
+    kinds::Part,
     machinery::{FieldErrors, Path, builtin, object, selector::LabelSelector},
     status::{ApiError, ApiResult, Qualified},
-    storage::Storage,
 };
 
 const TYPE: &str = "io.k8s.api.autoscaling.v1.Scale";
@@ -39,16 +39,28 @@ pub async fn update(call: &mut Call<'_>) -> ApiResult<Answer> {
 
 /// Patches the scale.
 pub async fn patch(call: &mut Call<'_>) -> ApiResult<Answer> {
-    let patch_type = PatchType::of(call)?;
-    let options = patch::patch_options(call, patch_type)?;
+    let sort = Sort::of(call)?;
+    let options = patch::patch_options(call, sort)?;
     let Some(schema) = builtin::schema(TYPE) else { return Err(ApiError::internal("no schema of Scale")) };
     let wanted = Wanted { api_version: "autoscaling/v1", kind: "Scale", schema };
-    let document =
-        if patch_type == PatchType::Apply { patch::applied(call)? } else { patch::patch_document(call)? };
-    write(call, &options, |call, scale| {
-        patch::patched(call, patch_type, &wanted, scale, &document, FieldValidation::Ignore)
-    })
-    .await
+    match sort {
+        Sort::Apply => {
+            let config = patch::applied(call)?;
+            write(call, &options, |_, scale| {
+                let mut new = scale.clone();
+                new["spec"] = config["spec"].clone();
+                Ok(new)
+            })
+            .await
+        }
+        Sort::Patch(patch_type) => {
+            let patch = patch::decode(call, patch_type, options.field_validation)?;
+            write(call, &options, |call, scale| {
+                patch::patched(call, &patch, &wanted, scale, FieldValidation::Ignore)
+            })
+            .await
+        }
+    }
 }
 
 async fn write(
@@ -62,7 +74,7 @@ async fn write(
         check(call, &scale, old)?;
         let mut new = old.clone();
         set_at(&mut new, paths(call).replicas, scale["spec"]["replicas"].clone());
-        pipeline::own_fields(call, Some(old), &mut new, Part::Other("scale"), &scale_options);
+        pipeline::own_fields(call, Some(old), &mut new, Part::Scale, &scale_options);
         Ok(new)
     })
     .await?;
@@ -122,7 +134,9 @@ fn scale_of(call: &Call<'_>, value: &Value) -> ApiResult<Value> {
     if replicas != 0 {
         spec["replicas"] = replicas.into();
     }
-    Ok(json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}))
+    Ok(
+        json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}),
+    )
 }
 
 fn selector_text(call: &Call<'_>, value: &Value) -> Option<String> {

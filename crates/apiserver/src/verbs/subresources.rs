@@ -7,27 +7,14 @@ use super::{
     body::{self, Wanted},
     delete,
     options::DeleteOptions,
-    pipeline::{self, Ownership, Part},
+    pipeline::{self, Ownership},
 };
 use crate::{
     http::query::{FieldValidation, WriteOptions},
-    kinds::Resource,
+    kinds::{Part, Resource},
     machinery::{builtin, object, selector::LabelSelector},
     status::{ApiError, ApiResult, Qualified},
-    storage::Storage,
 };
-
-/// The parts of objects that are written through subresources with rules of their own.
-pub fn part(subresource: &str) -> Part {
-    match subresource {
-        "status" => Part::Status,
-        "ephemeralcontainers" => Part::Other("ephemeralcontainers"),
-        "resize" => Part::Other("resize"),
-        "approval" => Part::Other("approval"),
-        "finalize" => Part::Other("finalize"),
-        _ => Part::Main,
-    }
-}
 
 /// Whether the resource is a question that is answered and forgotten.
 pub fn is_review(call: &Call<'_>) -> bool {
@@ -49,7 +36,8 @@ pub fn review(call: &mut Call<'_>) -> ApiResult<Answer> {
 }
 
 fn done(code: u16) -> Answer {
-    let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code});
+    let body =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code});
     Answer::Other { code, body }
 }
 
@@ -78,7 +66,7 @@ pub async fn bind(call: &mut Call<'_>) -> ApiResult<Answer> {
     }
     let mut inner = of_pods(call, &pods, &target);
     let time = inner.timestamp();
-    let replaced = pipeline::replace(&mut inner, Part::Other("binding"), &options, Ownership::Settled, |_, old| {
+    let replaced = pipeline::replace(&mut inner, Part::Binding, &options, Ownership::Settled, |_, old| {
         let conflict = |why: String| {
             Err(ApiError::conflict(Qualified { group: "", name: "pods/binding" }, object::name(old), &why))
         };
@@ -114,7 +102,11 @@ pub async fn bind(call: &mut Call<'_>) -> ApiResult<Answer> {
 }
 
 /// The same request, as one on pods.
-fn of_pods<'a>(call: &Call<'a>, pods: &std::sync::Arc<Resource>, target: &'a crate::http::target::Target) -> Call<'a> {
+fn of_pods<'a>(
+    call: &Call<'a>,
+    pods: &std::sync::Arc<Resource>,
+    target: &'a crate::http::target::Target,
+) -> Call<'a> {
     Call {
         cluster: call.cluster,
         user: call.user,
@@ -171,7 +163,8 @@ pub async fn evict(call: &mut Call<'_>) -> ApiResult<Answer> {
     let pod = stored.decode();
     // A pod that does not run, or is going already, disrupts nothing.
     let phase = pod["status"]["phase"].as_str().unwrap_or_default();
-    let disrupts = !matches!(phase, "Succeeded" | "Failed" | "Pending") && object::deletion_timestamp(&pod).is_none();
+    let disrupts =
+        !matches!(phase, "Succeeded" | "Failed" | "Pending") && object::deletion_timestamp(&pod).is_none();
     if disrupts {
         take_from_budget(call, &pod, options.dry_run).await?;
     }
@@ -191,14 +184,19 @@ pub async fn evict(call: &mut Call<'_>) -> ApiResult<Answer> {
 
 /// Takes one disruption from the budget that covers the pod, if any does.
 async fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> ApiResult<()> {
-    let Some(budgets) = crate::kinds::table::of_kind("policy/v1", "PodDisruptionBudget") else { return Ok(()) };
+    let Some(budgets) = crate::kinds::table::of_kind("policy/v1", "PodDisruptionBudget") else {
+        return Ok(());
+    };
     let snapshot = call.cluster.storage().snapshot();
     let prefix = format!("{}/", call.target.namespace);
     let labels = object::meta(pod, "labels").cloned().unwrap_or_default();
     let covering: Vec<Value> = snapshot
         .range(&budgets.storage, &prefix, None)
         .map(|stored| stored.decode())
-        .filter(|budget| LabelSelector::of(&budget["spec"]["selector"]).is_ok_and(|selector| selector.matches_labels(&labels)))
+        .filter(|budget| {
+            LabelSelector::of(&budget["spec"]["selector"])
+                .is_ok_and(|selector| selector.matches_labels(&labels))
+        })
         .collect();
     let budget = match covering.as_slice() {
         [] => return Ok(()),
@@ -220,15 +218,22 @@ async fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> ApiRes
     let options = WriteOptions { dry_run, ..WriteOptions::default() };
     let cause = |message: String, seconds: Option<i64>| {
         let causes = json!([{"reason": "DisruptionBudget", "message": message}]);
-        ApiError::new(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
-            .with_details(json!({"causes": causes, "retryAfterSeconds": seconds}))
+        ApiError::new(
+            429,
+            "TooManyRequests",
+            "Cannot evict pod as it would violate the pod's disruption budget.",
+        )
+        .with_details(json!({"causes": causes, "retryAfterSeconds": seconds}))
     };
     pipeline::replace(&mut inner, Part::Status, &options, Ownership::Settled, |_, old| {
         let status = &old["status"];
         let number = |field: &str| status[field].as_i64().unwrap_or(0);
         let generation = object::meta(old, "generation").and_then(Value::as_i64).unwrap_or(0);
         if number("observedGeneration") < generation {
-            return Err(cause(format!("The disruption budget {name} is still being processed by the server."), Some(10)));
+            return Err(cause(
+                format!("The disruption budget {name} is still being processed by the server."),
+                Some(10),
+            ));
         }
         let allowed = number("disruptionsAllowed");
         if allowed <= 0 {
@@ -297,13 +302,13 @@ fn pod_of(call: &Call<'_>) -> ApiResult<Value> {
 }
 
 /// What a write to a subresource with rules of its own takes from the new object; the rest stays.
-pub fn prepare_part(new: &mut Value, old: &Value, name: &str) {
-    let taken = match name {
-        "ephemeralcontainers" => new["spec"]["ephemeralContainers"].take(),
-        "finalize" => new["spec"]["finalizers"].take(),
+pub fn prepare_part(new: &mut Value, old: &Value, part: Part) {
+    let field = match part {
+        Part::EphemeralContainers => "ephemeralContainers",
+        Part::Finalize => "finalizers",
         _ => return,
     };
-    let field = if name == "finalize" { "finalizers" } else { "ephemeralContainers" };
+    let taken = new["spec"][field].take();
     let metadata = new.get("metadata").cloned().unwrap_or_default();
     *new = old.clone();
     for kept in ["managedFields", "resourceVersion"] {
