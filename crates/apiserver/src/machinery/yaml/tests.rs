@@ -1,5 +1,7 @@
 //! What Kubernetes' YAML library makes of documents and values; every expectation here is that library's own answer.
 
+use std::fmt::Write;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -97,7 +99,7 @@ fn long_texts_are_broken_at_single_spaces() {
     let text = "word ".repeat(20);
     let words = text.trim_end();
     let first = "word ".repeat(16);
-    assert_eq!(write(&json!({ "k": words })), format!("k: {}\n  word word word word\n", first.trim_end()),);
+    assert_eq!(write(&json!({ "k": words })), format!("k: {}\n  word word word word\n", first.trim_end()));
     assert_eq!(write(&json!({ "k": text })), format!("k: '{}\n  word word word word '\n", first.trim_end()));
     let tabs = format!("\t{words}");
     assert_eq!(
@@ -331,7 +333,7 @@ fn no_document_grows_without_bound() {
     let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for n in 1..12 {
         let aliases = vec![format!("*a{}", n - 1); 10].join(", ");
-        laughs.push_str(&format!("a{n}: &a{n} [{aliases}]\n"));
+        let _ = writeln!(laughs, "a{n}: &a{n} [{aliases}]");
     }
     let excessive = "yaml: document contains excessive aliasing";
     assert_eq!(read(&laughs).unwrap_err(), excessive);
@@ -345,7 +347,7 @@ fn no_document_grows_without_bound() {
     assert_eq!(read(&"{a: ".repeat(100_000)).unwrap_err(), deep);
     let mut chain = format!("a0: &a0 {}x{}\n", "[".repeat(100), "]".repeat(100));
     for n in 1..4 {
-        chain.push_str(&format!("a{n}: &a{n} {}*a{}{}\n", "[".repeat(100), n - 1, "]".repeat(100)));
+        let _ = writeln!(chain, "a{n}: &a{n} {}*a{}{}", "[".repeat(100), n - 1, "]".repeat(100));
     }
     assert_eq!(read(&chain).unwrap_err(), deep);
     let most = format!("{}x{}", "[".repeat(128), "]".repeat(128));
