@@ -1,1 +1,11 @@
 //! The controllers of a Kubernetes control plane, an observer each.
+mod controller;
+pub mod deployment;
+mod naming;
+mod ownership;
+mod pod;
+pub mod replicaset;
+mod template;
+#[cfg(test)]
+mod testing;
+mod time;
