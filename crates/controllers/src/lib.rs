@@ -1,6 +1,7 @@
 //! The controllers of a Kubernetes control plane, an observer each.
 mod controller;
 pub mod deployment;
+pub mod job;
 mod naming;
 mod ownership;
 mod pod;

@@ -3,7 +3,7 @@
 //! Pods that match the selector and have no controller are adopted, those that no longer match are let go; then Pods are
 //! created from the template or the least useful ones deleted. The status counts what was there before.
 
-mod ranking;
+pub(crate) mod ranking;
 mod replicated;
 mod status;
 #[cfg(test)]
