@@ -143,18 +143,13 @@ impl Cluster {
     }
 }
 
-/// A document that is about no object.
-#[derive(Debug, Clone)]
-pub struct Document {
-    /// Its media type.
-    pub media_type: String,
-    /// What it says.
-    pub bytes: bytes::Bytes,
-}
-
 /// Every caller is anonymous, but those in this process.
 fn anonymous_only() -> Arc<Authentication> {
-    Arc::new(Authentication { tokens: Vec::new(), allows_anonymous: true, audiences: vec![ISSUER.to_owned()] })
+    Arc::new(Authentication {
+        tokens: Vec::new(),
+        allows_anonymous: true,
+        audiences: vec![ISSUER.to_owned()],
+    })
 }
 
 /// Who issues the tokens of service accounts: the audience of this API server.
@@ -177,7 +172,12 @@ impl Shared {
     ///
     /// # Errors
     /// 401 for credentials that are wrong.
-    pub fn authenticate(&self, peer: &Peer, headers: &HeaderMap, warnings: &mut Vec<String>) -> ApiResult<Arc<User>> {
+    pub fn authenticate(
+        &self,
+        peer: &Peer,
+        headers: &HeaderMap,
+        warnings: &mut Vec<String>,
+    ) -> ApiResult<Arc<User>> {
         let certificate = match peer {
             Peer::User(user) => return Ok(user.clone()),
             Peer::Connection(certificate) => certificate,
@@ -185,15 +185,6 @@ impl Shared {
         let authenticated = self.authentication.authenticate(headers, certificate)?;
         warnings.extend(authenticated.warning.map(str::to_owned));
         Ok(authenticated.user)
-    }
-
-    /// A document about the API itself, by its path; `accept` is the header of that name.
-    pub fn document(&self, path: &str, accept: &str) -> ApiResult<Option<Document>> {
-        let _ = accept;
-        Ok(match path {
-            "/healthz" | "/livez" | "/readyz" => Some(Document { media_type: "text/plain; charset=utf-8".into(), bytes: "ok".into() }),
-            _ => None,
-        })
     }
 
     /// Answers a review.
@@ -217,7 +208,8 @@ impl Shared {
             return BUILTIN.clone();
         }
         cached(&self.catalog, vec![snapshot.changed_at(definitions)], || {
-            let objects: Vec<Value> = snapshot.range(definitions, "", None).map(|object| object.decode()).collect();
+            let objects: Vec<Value> =
+                snapshot.range(definitions, "", None).map(|object| object.decode()).collect();
             Catalog::new(objects.iter().flat_map(kinds::definitions::resources))
         })
     }
@@ -270,8 +262,12 @@ fn fresh(now: Timestamp) -> Arc<Snapshot> {
         let (namespace, name) = (object::namespace(&value), object::name(&value));
         let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
         let draft = verbs::draft(&resource, value);
-        let change =
-            Change { resource: resource.storage.clone(), key: key.into(), expected: Expected::Absent, object: Some(draft) };
+        let change = Change {
+            resource: resource.storage.clone(),
+            key: key.into(),
+            expected: Expected::Absent,
+            object: Some(draft),
+        };
         // Names of the table are unique.
         let _ = storage.write(change);
     }

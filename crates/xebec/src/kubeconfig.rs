@@ -50,7 +50,8 @@ impl KubeconfigFile {
         let text = format!("{MARK}\n{}", xebec_apiserver::machinery::encode::yaml(config));
         let partial = path.with_extension(format!("{}.part", std::process::id()));
         let written = (|| -> io::Result<()> {
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+            let mut file =
+                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
             file.write_all(text.as_bytes())?;
             fs::rename(&partial, path)
         })();

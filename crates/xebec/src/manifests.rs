@@ -33,9 +33,7 @@ pub async fn apply(cluster: &Cluster, paths: &[PathBuf]) -> Result<()> {
             }
         }
     }
-    let rank = |value: &Value| {
-        FIRST.iter().position(|kind| value["kind"] == *kind).unwrap_or(FIRST.len())
-    };
+    let rank = |value: &Value| FIRST.iter().position(|kind| value["kind"] == *kind).unwrap_or(FIRST.len());
     documents.sort_by_key(|(_, value)| rank(value));
     let client = cluster.client();
     for (place, value) in documents {
@@ -51,7 +49,11 @@ async fn apply_one(client: &kube::Client, value: &Value) -> Result<()> {
     if api_version.is_empty() || kind.is_empty() || name.is_empty() {
         bail!("it needs apiVersion, kind and metadata.name");
     }
-    let prefix = if api_version.contains('/') { format!("/apis/{api_version}") } else { format!("/api/{api_version}") };
+    let prefix = if api_version.contains('/') {
+        format!("/apis/{api_version}")
+    } else {
+        format!("/api/{api_version}")
+    };
     let resources: Value = client
         .request(Request::get(&prefix).body(Vec::new())?)
         .await
@@ -105,7 +107,9 @@ fn split(text: &str) -> Vec<String> {
             document.push('\n');
         }
     }
-    documents.retain(|document| document.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')));
+    documents.retain(|document| {
+        document.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+    });
     documents
 }
 

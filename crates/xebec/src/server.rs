@@ -67,7 +67,8 @@ impl Server {
         let tls = Tls { config: Arc::new(server_config(&issued, &clients)?), clients };
         let url = serve::url(&listener)?;
         let config =
-            Kubeconfig { name: "xebec", server: &url, authority: &authority, client: &admin, namespace: "" }.to_value();
+            Kubeconfig { name: "xebec", server: &url, authority: &authority, client: &admin, namespace: "" }
+                .to_value();
         let kubeconfig = KubeconfigFile::write(kubeconfig.path(), &config, kubeconfig.is_temporary())?;
         let serving = tokio::spawn(serve::serve(cluster.clone(), listener, tls, shutdown));
         Ok(Self { cluster, url, kubeconfig, authority: authority.pem(), serving })
@@ -120,8 +121,10 @@ fn check_address(arguments: &ServeArguments) -> Result<()> {
 }
 
 fn token_file(path: &Path) -> Result<Box<dyn TokenAuthenticator>> {
-    let text = fs::read_to_string(path).with_context(|| format!("read --token-auth-file {}", path.display()))?;
-    let tokens = TokenFile::parse(&text, &[ISSUER.to_owned()]).with_context(|| format!("in {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("read --token-auth-file {}", path.display()))?;
+    let tokens =
+        TokenFile::parse(&text, &[ISSUER.to_owned()]).with_context(|| format!("in {}", path.display()))?;
     Ok(Box::new(tokens))
 }
 
@@ -131,7 +134,10 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
             return anyhow::Error::new(error).context(format!("listen on {address}"));
         }
         let holder = holder(address.port()).unwrap_or_else(|| "another process".to_owned());
-        anyhow::anyhow!("port {} is taken by {holder}: end it, or choose another with --port (0 takes a free one)", address.port())
+        anyhow::anyhow!(
+            "port {} is taken by {holder}: end it, or choose another with --port (0 takes a free one)",
+            address.port()
+        )
     })
 }
 
@@ -147,9 +153,9 @@ fn holder(port: u16) -> Option<String> {
     })?;
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else { continue };
-        let holds = descriptors
-            .flatten()
-            .any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|link| link.as_os_str() == inode.as_str()));
+        let holds = descriptors.flatten().any(|descriptor| {
+            fs::read_link(descriptor.path()).is_ok_and(|link| link.as_os_str() == inode.as_str())
+        });
         if holds {
             let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             return Some(format!("{} (process {})", name.trim(), process.file_name().to_string_lossy()));

@@ -10,8 +10,12 @@ use crate::{
 };
 
 /// The plugin.
-pub const PLUGIN: Plugin =
-    Plugin { name: "NamespaceLifecycle", mutate_create: check_namespace, validate_delete: check_deletion, ..Plugin::NONE };
+pub const PLUGIN: Plugin = Plugin {
+    name: "NamespaceLifecycle",
+    mutate_create: check_namespace,
+    validate_delete: check_deletion,
+    ..Plugin::NONE
+};
 
 /// Namespaces that the cluster cannot do without.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
@@ -50,7 +54,11 @@ fn check_deletion(call: &mut Call<'_>, object: &Value) -> ApiResult<()> {
     let is_namespace = call.resource.group.is_empty() && &*call.resource.plural == "namespaces";
     let name = object::name(object);
     if is_namespace && IMMORTAL.contains(&name) {
-        return Err(ApiError::forbidden(call.resource.qualified(), name, "this namespace may not be deleted"));
+        return Err(ApiError::forbidden(
+            call.resource.qualified(),
+            name,
+            "this namespace may not be deleted",
+        ));
     }
     Ok(())
 }

@@ -2,14 +2,12 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{
     Body,
     negotiation::{self, Format, Representation, Shape},
-    query::Query,
-    target::Target,
     text,
 };
 use crate::{
@@ -55,7 +53,12 @@ pub fn write(call: &Call<'_>, representation: Representation, answer: Answer) ->
 }
 
 /// What is no object of the resource; a Scale can be shown as a table all the same.
-fn other(call: &Call<'_>, code: u16, representation: Representation, body: Value) -> ApiResult<Response<Body>> {
+fn other(
+    call: &Call<'_>,
+    code: u16,
+    representation: Representation,
+    body: Value,
+) -> ApiResult<Response<Body>> {
     let body = match representation.shape {
         Shape::Table(version) if body["kind"] == "Scale" => {
             let options = table_options(call, version, true)?;
@@ -66,7 +69,12 @@ fn other(call: &Call<'_>, code: u16, representation: Representation, body: Value
     Ok(value(code, representation.format, &body))
 }
 
-fn list(call: &Call<'_>, representation: Representation, list: List, as_stored: bool) -> ApiResult<Response<Body>> {
+fn list(
+    call: &Call<'_>,
+    representation: Representation,
+    list: List,
+    as_stored: bool,
+) -> ApiResult<Response<Body>> {
     let mut metadata = json!({"resourceVersion": list.revision.to_string()});
     if let Some(token) = &list.continue_token {
         metadata["continue"] = token.as_str().into();
@@ -154,7 +162,9 @@ impl EventWriter {
     fn line(&mut self, item: WatchItem) -> Bytes {
         let as_stored = self.resource.storage_version == self.resource.api_version;
         match item {
-            WatchItem::Object(event_type, object, line) if as_stored && self.representation == Representation::default() => {
+            WatchItem::Object(event_type, object, line)
+                if as_stored && self.representation == Representation::default() =>
+            {
                 line.unwrap_or_else(|| event_line(event_type, object.bytes()))
             }
             WatchItem::Object(event_type, object, _) => {
@@ -219,27 +229,6 @@ impl EventWriter {
     }
 }
 
-/// Documents that are about no resource: discovery, OpenAPI, health, version.
-pub fn document(
-    cluster: &Shared,
-    parts: &http::request::Parts,
-    target: &Target,
-    query: &Query,
-) -> ApiResult<Response<Body>> {
-    let _ = query;
-    let Some(document) = cluster.document(target.path.trim_end_matches('/'), negotiation::accept(&parts.headers))? else {
-        return Ok(page_not_found());
-    };
-    if !matches!(parts.method, Method::GET | Method::HEAD) {
-        return Err(ApiError::method_not_allowed());
-    }
-    let mut response = text(StatusCode::OK, "application/json", document.bytes);
-    if let Ok(media_type) = HeaderValue::from_str(&document.media_type) {
-        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    }
-    Ok(response)
-}
-
 /// What is answered where there is nothing at all.
 pub fn page_not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n")
@@ -249,14 +238,16 @@ pub fn page_not_found() -> Response<Body> {
 pub fn error(error: &ApiError, headers: &HeaderMap) -> Response<Body> {
     let format = negotiation::negotiate(headers).map(|chosen| chosen.format).unwrap_or_default();
     let mut response = value(error.code, format, &error.to_status());
-    let seconds = error.details.as_ref().and_then(|details| details.get("retryAfterSeconds")).and_then(Value::as_u64);
+    let seconds =
+        error.details.as_ref().and_then(|details| details.get("retryAfterSeconds")).and_then(Value::as_u64);
     if let Some(seconds) = seconds.filter(|seconds| *seconds > 0) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
 
-fn value(code: u16, format: Format, value: &Value) -> Response<Body> {
+/// Writes a value.
+pub fn value(code: u16, format: Format, value: &Value) -> Response<Body> {
     match format {
         Format::Json => json(code, format!("{value}\n")),
         Format::Yaml => text(status(code), "application/yaml", crate::machinery::encode::yaml(value)),
@@ -270,4 +261,3 @@ fn json(code: u16, bytes: impl Into<Bytes>) -> Response<Body> {
 fn status(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
-

@@ -45,7 +45,13 @@ impl Body {
     /// A list: `head` up to and with `"items":[`, then the objects.
     pub fn list(head: Vec<u8>, objects: Vec<Arc<Object>>, whole_items: bool) -> Self {
         let objects = objects.into_iter();
-        Self(Kind::List(ListBody { head: Some(head.into()), objects, first: true, whole_items, ended: false }))
+        Self(Kind::List(ListBody {
+            head: Some(head.into()),
+            objects,
+            first: true,
+            whole_items,
+            ended: false,
+        }))
     }
 
     /// A stream of pieces.
@@ -127,7 +133,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_is_written_from_encoded_objects() {
-        let object = json!({"kind": "T", "apiVersion": "v1", "metadata": {"name": "n"}, "pad": "x".repeat(100_000)});
+        let object =
+            json!({"kind": "T", "apiVersion": "v1", "metadata": {"name": "n"}, "pad": "x".repeat(100_000)});
         let objects: Vec<_> = (0..5)
             .map(|n| Arc::new(Draft::new(&object, Terms::default()).at(format!("{n}").into(), n)))
             .collect();

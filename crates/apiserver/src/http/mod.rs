@@ -4,6 +4,7 @@
 
 mod answer;
 mod body;
+mod documents;
 pub mod negotiation;
 pub mod query;
 pub mod serve;
@@ -85,7 +86,7 @@ where
     let user = cluster.authenticate(peer, &parts.headers, warnings)?;
     authorize(cluster, &user, &target, &query)?;
     if !target.is_resource {
-        return answer::document(cluster, parts, &target, &query);
+        return documents::respond(cluster, parts);
     }
     let catalog = cluster.catalog();
     let Some(resource) = catalog.resource(&target.api_version(), &target.resource) else {
@@ -154,7 +155,8 @@ fn authorize(cluster: &Shared, user: &User, target: &Target, query: &Query) -> A
 
 /// A list or watch of one name counts as one of that object.
 fn name_for_rules<'a>(target: &'a Target, query: &'a Query) -> &'a str {
-    let by_field = || query.get("fieldSelector").strip_prefix("metadata.name=").map(|name| name.trim_start_matches('='));
+    let by_field =
+        || query.get("fieldSelector").strip_prefix("metadata.name=").map(|name| name.trim_start_matches('='));
     match target.verb {
         "list" | "watch" | "deletecollection" if target.name.is_empty() => {
             by_field().filter(|name| !name.contains(',')).unwrap_or_default()
@@ -186,7 +188,8 @@ where
         let why = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
         ApiError::new(413, "RequestEntityTooLarge", why)
     };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }

@@ -119,9 +119,11 @@ pub fn negotiate(headers: &HeaderMap) -> ApiResult<Representation> {
         let shape = match (range.parameter("as"), range.parameter("g"), version) {
             (None, _, _) => Some(Shape::Whole),
             (Some("Table"), Some("meta.k8s.io"), Some(version)) => Some(Shape::Table(version)),
-            (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("meta.k8s.io"), Some(version)) => {
-                Some(Shape::Metadata(version))
-            }
+            (
+                Some("PartialObjectMetadata" | "PartialObjectMetadataList"),
+                Some("meta.k8s.io"),
+                Some(version),
+            ) => Some(Shape::Metadata(version)),
             _ => None,
         };
         match shape {
@@ -161,7 +163,10 @@ mod tests {
                 "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
                 Some((Format::Json, Shape::Table("v1"))),
             ),
-            ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some((Format::Json, Shape::Metadata("v1")))),
+            (
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+                Some((Format::Json, Shape::Metadata("v1"))),
+            ),
             ("application/json;as=Nonsense;g=meta.k8s.io;v=v1", None),
             ("application/vnd.kubernetes.protobuf, application/json", Some((Format::Json, Shape::Whole))),
         ] {

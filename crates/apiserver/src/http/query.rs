@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    machinery::{FieldErrors, Path},
+    machinery::{FieldErrors, Path, metadata},
     status::{ApiError, ApiResult, Qualified},
 };
 
@@ -85,10 +85,11 @@ impl Query {
     /// 422 with each option that is wrong.
     pub fn write_options(&self, kind: &str) -> ApiResult<WriteOptions> {
         let mut errors = FieldErrors::new();
-        let dry_run: Vec<Value> = self.all("dryRun").filter(|value| !value.is_empty()).map(Into::into).collect();
+        let dry_run: Vec<Value> =
+            self.all("dryRun").filter(|value| !value.is_empty()).map(Into::into).collect();
         check_dry_run(&dry_run, &mut errors);
         let manager = self.get("fieldManager");
-        check_field_manager(manager, &mut errors);
+        metadata::validate_field_manager(&mut errors, &Path::new("fieldManager"), manager);
         let field_validation = match self.get("fieldValidation") {
             "" | "Warn" => FieldValidation::Warn,
             "Strict" => FieldValidation::Strict,
@@ -119,19 +120,6 @@ pub fn check_dry_run(values: &[Value], errors: &mut FieldErrors) {
     }
 }
 
-fn check_field_manager(manager: &str, errors: &mut FieldErrors) {
-    let path = Path::new("fieldManager");
-    if manager.len() > 128 {
-        errors.too_long(&path, 128);
-    }
-    for (index, character) in manager.chars().enumerate() {
-        if character.is_control() {
-            let why = format!("invalid character {} (at position {index})", crate::machinery::go_quoted(&character.to_string()));
-            errors.invalid(&path, manager, &why);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,13 +127,23 @@ mod tests {
     #[test]
     fn wrong_options_are_named() {
         for (query, message) in [
-            ("dryRun=true", "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"true\"]: supported values: \"All\""),
-            ("dryRun=All&dryRun=x", "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"All\",\"x\"]: supported values: \"All\""),
-            ("fieldValidation=Loose", "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Loose\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""),
+            (
+                "dryRun=true",
+                "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"true\"]: supported values: \"All\"",
+            ),
+            (
+                "dryRun=All&dryRun=x",
+                "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"All\",\"x\"]: supported values: \"All\"",
+            ),
+            (
+                "fieldValidation=Loose",
+                "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Loose\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"",
+            ),
         ] {
             assert_eq!(Query::parse(query).write_options("CreateOptions").unwrap_err().message, message);
         }
-        let options = Query::parse("dryRun=All&fieldManager=m&force=true").write_options("PatchOptions").unwrap();
+        let options =
+            Query::parse("dryRun=All&fieldManager=m&force=true").write_options("PatchOptions").unwrap();
         assert!(options.dry_run && options.force && options.field_manager == "m");
         assert!(Query::parse("limit=x").number("limit").is_err());
     }

@@ -53,7 +53,12 @@ pub struct Tls {
 ///
 /// # Errors
 /// None while it runs: what goes wrong with one connection ends that one alone.
-pub async fn serve(cluster: Cluster, listener: TcpListener, tls: Tls, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve(
+    cluster: Cluster,
+    listener: TcpListener,
+    tls: Tls,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let connections = TaskTracker::new();
     loop {

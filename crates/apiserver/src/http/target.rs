@@ -136,7 +136,11 @@ mod tests {
             (Method::GET, "/api/v1/namespaces/n", "get v1|n|namespaces|n|"),
             (Method::PUT, "/api/v1/namespaces/n/finalize", "update v1|n|namespaces|n|finalize"),
             (Method::GET, "/apis/apps/v1/namespaces/n/deployments", "list apps/v1|n|deployments||"),
-            (Method::DELETE, "/apis/apps/v1/namespaces/n/deployments", "deletecollection apps/v1|n|deployments||"),
+            (
+                Method::DELETE,
+                "/apis/apps/v1/namespaces/n/deployments",
+                "deletecollection apps/v1|n|deployments||",
+            ),
             (Method::POST, "/api/v1/namespaces/n/pods/p/binding", "create v1|n|pods|p|binding"),
             (Method::GET, "/apis/apps/v1", "get /apis/apps/v1"),
             (Method::GET, "/api", "get /api"),

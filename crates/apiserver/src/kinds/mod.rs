@@ -4,18 +4,26 @@
 //! [`Schema`], its behaviour from its [`Strategy`]. To change the behaviour of a built-in kind, find its strategy
 //! through [`strategies::STRATEGIES`]. Custom resources make the same [`Resource`] from their definition.
 
+#[cfg(test)]
+mod cases;
 pub mod catalog;
-pub mod definitions;
 pub mod columns;
+pub mod core;
+pub mod definitions;
+mod go;
+pub mod network;
+pub mod parts;
 pub mod strategies;
 pub mod strategy;
-pub mod parts;
 pub mod table;
 pub mod workloads;
 
 use std::sync::Arc;
 
-pub use self::{parts::{FieldManagers, Part}, strategy::Strategy};
+pub use self::{
+    parts::{FieldManagers, Part},
+    strategy::Strategy,
+};
 use crate::{machinery::Schema, status::Qualified};
 
 /// A resource that is served in one version.

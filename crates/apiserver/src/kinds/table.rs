@@ -18,7 +18,10 @@ pub static RESOURCES: LazyLock<Vec<Arc<Resource>>> = LazyLock::new(|| {
 
 /// The built-in resource of a kind.
 pub fn of_kind(api_version: &str, kind: &str) -> Option<Arc<Resource>> {
-    RESOURCES.iter().find(|resource| &*resource.api_version == api_version && &*resource.kind == kind).cloned()
+    RESOURCES
+        .iter()
+        .find(|resource| &*resource.api_version == api_version && &*resource.kind == kind)
+        .cloned()
 }
 
 /// The types' packages, where they are not `io.k8s.api.GROUP`.

@@ -36,7 +36,9 @@ const MEDIA_TYPES: &str = "application/json, application/yaml, application/vnd.k
 /// 400 for what cannot be read, or (when strict) has unknown or duplicate fields; 415 for other media types.
 pub fn object(call: &mut Call<'_>, wanted: &Wanted<'_>, validation: FieldValidation) -> ApiResult<Value> {
     let sent = match call.content_type.as_str() {
-        "" | "application/json" => decode::json(&call.body).map_err(|why| unrecognized(call, wanted, &why))?,
+        "" | "application/json" => {
+            decode::json(&call.body).map_err(|why| unrecognized(call, wanted, &why))?
+        }
         "application/yaml" => decode::yaml(&call.body).map_err(|why| unrecognized(call, wanted, &why))?,
         _ => {
             return Err(ApiError::unsupported_media_type(format!(

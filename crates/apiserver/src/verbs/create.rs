@@ -33,7 +33,11 @@ pub async fn create(call: &mut Call<'_>) -> ApiResult<Answer> {
 }
 
 /// Creates `value`, which is decoded and has its plain defaults.
-pub async fn create_object(call: &mut Call<'_>, mut value: Value, options: &WriteOptions) -> ApiResult<Answer> {
+pub async fn create_object(
+    call: &mut Call<'_>,
+    mut value: Value,
+    options: &WriteOptions,
+) -> ApiResult<Answer> {
     let resource = call.resource.clone();
     let strategy = resource.strategy;
     (strategy.default)(&mut value);
@@ -45,7 +49,11 @@ pub async fn create_object(call: &mut Call<'_>, mut value: Value, options: &Writ
 }
 
 /// Creates `value`, whose managedFields are settled.
-pub async fn create_owned(call: &mut Call<'_>, mut value: Value, options: &WriteOptions) -> ApiResult<Answer> {
+pub async fn create_owned(
+    call: &mut Call<'_>,
+    mut value: Value,
+    options: &WriteOptions,
+) -> ApiResult<Answer> {
     let resource = call.resource.clone();
     if !object::resource_version(&value).is_empty() {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
@@ -107,13 +115,14 @@ fn fill_metadata(call: &Call<'_>, value: &mut Value) {
 
 fn prepare(call: &Call<'_>, value: &mut Value) {
     let strategy = call.resource.strategy;
-    if strategy.status {
+    let drops_status = strategy.status && !strategy.status_on_create;
+    if drops_status {
         object::map_mut(value).remove("status");
     }
-    if strategy.generation != Generation::None {
+    if !matches!(strategy.generation, Generation::None | Generation::SpecOnUpdate) {
         object::metadata_mut(value).insert("generation".into(), 1.into());
     }
-    if strategy.status
+    if drops_status
         && let Some(field) = call.resource.schema.field("status")
         && call.resource.type_name.is_some()
         && field.presence == crate::machinery::schema::Presence::OmitEmpty
@@ -122,6 +131,7 @@ fn prepare(call: &Call<'_>, value: &mut Value) {
     }
     (strategy.prepare_create)(value);
     (strategy.default)(value);
+    (strategy.stamp)(value, &Value::Null, &call.timestamp());
 }
 
 /// Gives a name to an object that asks for one. Returns whether it did.

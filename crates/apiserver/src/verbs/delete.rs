@@ -89,7 +89,12 @@ pub async fn delete_named(call: &mut Call<'_>, name: &str, options: &DeleteOptio
     Err(ApiError::modified(call.resource.qualified(), name))
 }
 
-async fn carry_out(call: &Call<'_>, key: &Arc<str>, stored: &Object, step: Step) -> Result<Arc<Object>, CommitError> {
+async fn carry_out(
+    call: &Call<'_>,
+    key: &Arc<str>,
+    stored: &Object,
+    step: Step,
+) -> Result<Arc<Object>, CommitError> {
     let expected = Expected::Revision(stored.revision);
     match step {
         Step::Nothing | Step::Remove => pipeline::commit(call, key, expected, None).await,

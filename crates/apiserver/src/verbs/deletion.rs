@@ -86,7 +86,9 @@ fn mark(call: &Call<'_>, object: &mut Value, grace: i64) {
     let metadata = object::metadata_mut(object);
     metadata.insert("deletionTimestamp".into(), crate::machinery::conform::seconds(time).into());
     metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
-    if let Some(generation) = metadata.get("generation").and_then(Value::as_i64).filter(|generation| *generation > 0) {
+    if let Some(generation) =
+        metadata.get("generation").and_then(Value::as_i64).filter(|generation| *generation > 0)
+    {
         metadata.insert("generation".into(), (generation + 1).into());
     }
 }
@@ -104,14 +106,18 @@ fn set_finalizers(object: &mut Value, finalizers: &[String]) {
 fn finalizers(call: &Call<'_>, object: &Value, options: &DeleteOptions) -> Vec<String> {
     let own = object::finalizers(object);
     let has = |name: &str| own.contains(&name);
-    let default = if call.resource.strategy.orphan_dependents { Propagation::Orphan } else { Propagation::Background };
+    let default =
+        if call.resource.strategy.orphan_dependents { Propagation::Orphan } else { Propagation::Background };
     let (orphan, foreground) = match options.propagation {
         Some(propagation) => (propagation == Propagation::Orphan, propagation == Propagation::Foreground),
         None if has(ORPHAN) || has(FOREGROUND) => (has(ORPHAN), has(FOREGROUND)),
         None => (default == Propagation::Orphan, false),
     };
-    let mut finalizers: Vec<String> =
-        own.iter().filter(|name| !matches!(**name, ORPHAN | FOREGROUND)).map(|name| (*name).to_owned()).collect();
+    let mut finalizers: Vec<String> = own
+        .iter()
+        .filter(|name| !matches!(**name, ORPHAN | FOREGROUND))
+        .map(|name| (*name).to_owned())
+        .collect();
     for (wanted, name) in [(orphan, ORPHAN), (foreground, FOREGROUND)] {
         if wanted {
             finalizers.push(name.to_owned());
@@ -143,7 +149,8 @@ fn namespace(call: &Call<'_>, object: &Value, options: &DeleteOptions) -> Step {
 }
 
 fn check_preconditions(call: &Call<'_>, object: &Value, options: &DeleteOptions) -> ApiResult<()> {
-    let conflict = |why: String| Err(ApiError::conflict(call.resource.qualified(), object::name(object), &why));
+    let conflict =
+        |why: String| Err(ApiError::conflict(call.resource.qualified(), object::name(object), &why));
     match &options.uid {
         Some(uid) if uid != object::uid(object) => {
             return conflict(format!(

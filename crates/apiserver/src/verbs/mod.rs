@@ -153,7 +153,9 @@ impl Call<'_> {
 pub fn decode(resource: &Resource, object: &Object) -> Value {
     let value = object.decode();
     match resource.conversion {
-        Some(conversion) if resource.storage_version != resource.api_version => (conversion.from_storage)(value),
+        Some(conversion) if resource.storage_version != resource.api_version => {
+            (conversion.from_storage)(value)
+        }
         _ => value,
     }
 }

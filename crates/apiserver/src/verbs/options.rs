@@ -75,7 +75,11 @@ pub fn delete_options(call: &mut Call<'_>) -> ApiResult<DeleteOptions> {
     };
     check_dry_run(&dry_run, &mut errors);
     if !errors.is_empty() {
-        return Err(ApiError::invalid(Qualified { group: "meta.k8s.io", name: "DeleteOptions" }, "", &errors));
+        return Err(ApiError::invalid(
+            Qualified { group: "meta.k8s.io", name: "DeleteOptions" },
+            "",
+            &errors,
+        ));
     }
     let precondition = |field: &str| options["preconditions"][field].as_str().map(str::to_owned);
     Ok(DeleteOptions {
@@ -96,8 +100,11 @@ fn from_body(call: &mut Call<'_>) -> ApiResult<Value> {
     };
     let api_version = sent.ok().and_then(|sent| sent.value["apiVersion"].as_str().map(str::to_owned));
     let own = call.resource.api_version.to_string();
-    let api_version = api_version.filter(|version| *version == own || version == "meta.k8s.io/v1").unwrap_or("v1".into());
-    let Some(schema) = builtin::schema(TYPE) else { return Err(ApiError::internal("no schema of DeleteOptions")) };
+    let api_version =
+        api_version.filter(|version| *version == own || version == "meta.k8s.io/v1").unwrap_or("v1".into());
+    let Some(schema) = builtin::schema(TYPE) else {
+        return Err(ApiError::internal("no schema of DeleteOptions"));
+    };
     let wanted = Wanted { api_version: &api_version, kind: "DeleteOptions", schema };
     body::object(call, &wanted, FieldValidation::Ignore)
 }

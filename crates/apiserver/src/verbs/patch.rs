@@ -13,8 +13,7 @@ use crate::{
     http::query::{FieldValidation, WriteOptions},
     kinds::Part,
     machinery::{
-        FieldErrors, Path,
-        decode as bodies, defaults, object,
+        FieldErrors, Path, decode as bodies, defaults, object,
         patch::{Patch, PatchError, PatchType},
     },
     status::{ApiError, ApiResult, Qualified},
@@ -107,7 +106,8 @@ pub fn patched(
 ) -> ApiResult<Value> {
     let new = patch.apply(wanted.schema, old.clone())?;
     let mut wrong = Vec::new();
-    let conformed = body::tell(wanted, new.clone(), &mut wrong).map_err(|why| PatchError::unfit(&new, why))?;
+    let conformed =
+        body::tell(wanted, new.clone(), &mut wrong).map_err(|why| PatchError::unfit(&new, why))?;
     match validation {
         FieldValidation::Strict if !(wrong.is_empty() && patch.strict_errors.is_empty()) => {
             let all: Vec<&str> = patch.strict_errors.iter().chain(&wrong).map(String::as_str).collect();
@@ -148,7 +148,13 @@ async fn apply_patch(call: &mut Call<'_>, part: Part, options: &WriteOptions) ->
     let config = applied(call)?;
     let time = call.timestamp();
     let merge = |call: &mut Call<'_>, live: Option<&Value>| -> ApiResult<Value> {
-        let merged: Value = { let _ = (&time, live); return Err(ApiError::internal("apply")); };
+        let merged = resource.field_manager(part).apply(
+            live,
+            &config,
+            &options.field_manager,
+            options.force,
+            &time,
+        )?;
         let mut merged = pipeline::conform_again(call, merged);
         defaults::fill(&resource.schema, &mut merged);
         (resource.strategy.default)(&mut merged);
@@ -186,23 +192,29 @@ async fn apply_patch(call: &mut Call<'_>, part: Part, options: &WriteOptions) ->
 
 /// The configuration that is applied: YAML or JSON, of the right kind and name.
 pub fn applied(call: &mut Call<'_>) -> ApiResult<Value> {
-    let sent = bodies::yaml(&call.body).map_err(|why| ApiError::bad_request(format!("error decoding YAML: {why}")))?;
+    let sent = bodies::yaml(&call.body)
+        .map_err(|why| ApiError::bad_request(format!("error decoding YAML: {why}")))?;
     let mut config = sent.value;
     if !config.is_object() {
         return Err(ApiError::bad_request("error decoding YAML: the configuration is not an object"));
     }
-    let text = |config: &Value, field: &str| config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |config: &Value, field: &str| {
+        config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let (api_version, kind) = (text(&config, "apiVersion"), text(&config, "kind"));
     if api_version.is_empty() || kind.is_empty() {
         return Err(ApiError::bad_request("invalid object type: apiVersion and kind must be set"));
     }
-    if object::meta(&config, "managedFields").is_some_and(|fields| fields.as_array().is_none_or(|fields| !fields.is_empty())) {
+    if object::meta(&config, "managedFields")
+        .is_some_and(|fields| fields.as_array().is_none_or(|fields| !fields.is_empty()))
+    {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     if object::name(&config).is_empty() {
         object::metadata_mut(&mut config).insert("name".into(), call.target.name.as_str().into());
     }
     update::check_name(call, &config)?;
-    pipeline::settle_namespace(call, &mut config)?;
+    // What is sent is what is owned and named in errors: a missing namespace stays missing.
+    pipeline::settle_namespace(call, &mut config.clone())?;
     Ok(config)
 }

@@ -19,7 +19,13 @@ use crate::{
 pub const ATTEMPTS_MAX: usize = 64;
 
 /// Makes the caller the owner of what it changed in `new`.
-pub fn own_fields(call: &Call<'_>, live: Option<&Value>, new: &mut Value, part: Part, options: &WriteOptions) {
+pub fn own_fields(
+    call: &Call<'_>,
+    live: Option<&Value>,
+    new: &mut Value,
+    part: Part,
+    options: &WriteOptions,
+) {
     let manager = manager_name(call, options);
     call.resource.field_manager(part).update(live, new, &manager, &call.timestamp());
 }
@@ -52,7 +58,8 @@ pub fn settle_namespace(call: &Call<'_>, value: &mut Value) -> ApiResult<()> {
 
 /// Removes owners that are listed twice, and says so.
 pub fn dedup_owners(call: &mut Call<'_>, value: &mut Value) {
-    let Some(owners) = object::metadata_mut(value).get_mut("ownerReferences").and_then(Value::as_array_mut) else {
+    let Some(owners) = object::metadata_mut(value).get_mut("ownerReferences").and_then(Value::as_array_mut)
+    else {
         return;
     };
     let before = owners.len();
@@ -134,12 +141,13 @@ pub fn prepare_update(call: &Call<'_>, new: &mut Value, old: &Value, part: Part)
 
 fn grows(generation: Generation, new: &Value, old: &Value) -> bool {
     match generation {
-        Generation::None => false,
-        Generation::Spec => new.get("spec") != old.get("spec"),
+        Generation::None | Generation::Fixed => false,
+        Generation::Spec | Generation::SpecOnUpdate => new.get("spec") != old.get("spec"),
         Generation::SpecAndAnnotations => {
             new.get("spec") != old.get("spec") || object::annotations(new) != object::annotations(old)
         }
-        Generation::Content => {
+        Generation::ContentAndLabels if object::labels(new) != object::labels(old) => true,
+        Generation::Content | Generation::ContentAndLabels => {
             let content = |value: &Value| -> Map<String, Value> {
                 let fields = value.as_object().into_iter().flatten();
                 fields
@@ -168,7 +176,9 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part
 pub fn draft(resource: &Resource, value: Value) -> Draft {
     let terms = terms(resource, &value);
     let stored = match resource.conversion {
-        Some(conversion) if resource.storage_version != resource.api_version => (conversion.to_storage)(value),
+        Some(conversion) if resource.storage_version != resource.api_version => {
+            (conversion.to_storage)(value)
+        }
         _ => value,
     };
     Draft::new(&stored, terms)
@@ -176,7 +186,10 @@ pub fn draft(resource: &Resource, value: Value) -> Draft {
 
 /// What selectors may ask of an object.
 fn terms(resource: &Resource, value: &Value) -> Terms {
-    let labels = object::labels(value).into_iter().flatten().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+    let labels = object::labels(value)
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
     let fields: Vec<(&str, String)> = resource
         .selectable_fields
         .iter()
@@ -187,7 +200,8 @@ fn terms(resource: &Resource, value: &Value) -> Terms {
 }
 
 /// Selectable fields that are not called what they are.
-const FIELD_ALIASES: &[(&str, &str)] = &[("status.successful", "status.succeeded"), ("source", "source.component")];
+const FIELD_ALIASES: &[(&str, &str)] =
+    &[("status.successful", "status.succeeded"), ("source", "source.component")];
 
 fn field_text(resource: &Resource, value: &Value, field: &str) -> Option<String> {
     let path = FIELD_ALIASES.iter().find(|(alias, _)| *alias == field).map_or(field, |(_, path)| path);
@@ -269,7 +283,11 @@ fn registry_key(call: &Call<'_>, name: &str) -> String {
         (_, plural) => plural.to_owned(),
     };
     let namespace = &call.target.namespace;
-    if call.resource.namespaced { format!("/registry/{prefix}/{namespace}/{name}") } else { format!("/registry/{prefix}/{name}") }
+    if call.resource.namespaced {
+        format!("/registry/{prefix}/{namespace}/{name}")
+    } else {
+        format!("/registry/{prefix}/{name}")
+    }
 }
 
 /// A replacement of an object: what `change` makes of the stored one is owned, admitted, checked and written; when
@@ -307,6 +325,7 @@ pub async fn replace(
         metadata.insert("resourceVersion".into(), object::resource_version(&old).into());
         prepare_update(call, &mut new, &old, part);
         (call.resource.strategy.default)(&mut new);
+        (call.resource.strategy.stamp)(&mut new, &old, &call.timestamp());
         refuse(&call.resource, &name, &validate_update(&call.resource, &new, &old, part))?;
         admission::validate_update(call, &new, &old, part)?;
         for sentence in (call.resource.strategy.warnings)(&new, Some(&old)) {
@@ -333,7 +352,8 @@ pub async fn replace(
         };
         match written {
             Ok(written) => {
-                object::metadata_mut(&mut new).insert("resourceVersion".into(), written.revision.to_string().into());
+                object::metadata_mut(&mut new)
+                    .insert("resourceVersion".into(), written.revision.to_string().into());
                 return Ok(Replaced { stored: written, value: new, deleted: gone });
             }
             Err(CommitError::Changed | CommitError::Missing) => {}
@@ -386,7 +406,13 @@ pub fn check_resource_version(text: &str) -> ApiResult<()> {
 /// What is said of a resourceVersion that is no number: 500, as Kubernetes does.
 pub fn invalid_resource_version(text: &str) -> ApiError {
     let quoted = crate::machinery::go_quoted(text);
-    ApiError::new(500, "", format!("resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"))
+    ApiError::new(
+        500,
+        "",
+        format!(
+            "resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"
+        ),
+    )
 }
 
 /// The `Status` of a success.

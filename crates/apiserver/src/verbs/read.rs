@@ -49,9 +49,8 @@ impl Selection {
     /// # Errors
     /// 400 for selectors that cannot be read, or name fields that cannot be selected.
     pub fn of(call: &Call<'_>) -> ApiResult<Self> {
-        let labels = LabelSelector::parse(call.query.get("labelSelector")).map_err(|error| {
-            ApiError::bad_request(format!("unable to parse requirement: {error}"))
-        })?;
+        let labels = LabelSelector::parse(call.query.get("labelSelector"))
+            .map_err(|error| ApiError::bad_request(error.to_string()))?;
         let fields = FieldSelector::parse(call.query.get("fieldSelector"))
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
         for term in fields.terms() {
@@ -91,7 +90,10 @@ fn unsupported_field(call: &Call<'_>, field: &str) -> ApiError {
     if own.iter().all(|field| field.starts_with("metadata.")) {
         let only: Vec<String> = own.iter().map(|field| go_quoted(field)).collect();
         let field = go_quoted(field);
-        return ApiError::bad_request(format!("{field} is not a known field selector: only {}", only.join(", ")));
+        return ApiError::bad_request(format!(
+            "{field} is not a known field selector: only {}",
+            only.join(", ")
+        ));
     }
     ApiError::bad_request(format!("field label not supported: {field}"))
 }
@@ -122,7 +124,8 @@ pub fn collect(call: &Call<'_>) -> ApiResult<List> {
         }
     };
     let mut objects = Vec::new();
-    let mut rest = snapshot.range(&call.resource.storage, &prefix, after.as_deref()).filter(|o| selection.matches(o));
+    let mut rest =
+        snapshot.range(&call.resource.storage, &prefix, after.as_deref()).filter(|o| selection.matches(o));
     let limit = limit.unwrap_or(usize::MAX);
     while objects.len() < limit {
         let Some(object) = rest.next() else { break };
@@ -174,7 +177,9 @@ fn at_version(call: &Call<'_>, newest: Arc<Snapshot>) -> ApiResult<Arc<Snapshot>
     // Without a match rule, a version with a limit means exactly that version.
     match call.query.get("resourceVersionMatch") {
         "Exact" => at_revision(call, &newest, revision),
-        "" if call.query.number("limit")?.is_some_and(|limit| limit > 0) => at_revision(call, &newest, revision),
+        "" if call.query.number("limit")?.is_some_and(|limit| limit > 0) => {
+            at_revision(call, &newest, revision)
+        }
         _ => Ok(newest),
     }
 }
@@ -195,10 +200,11 @@ fn at_revision(call: &Call<'_>, newest: &Arc<Snapshot>, revision: u64) -> ApiRes
 
 /// 504: the version has not been reached.
 pub fn too_large(wanted: u64, current: u64) -> ApiError {
-    ApiError::new(504, "Timeout", format!("Too large resource version: {wanted}, current: {current}")).with_details(json!({
-        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-        "retryAfterSeconds": 1,
-    }))
+    ApiError::new(504, "Timeout", format!("Too large resource version: {wanted}, current: {current}"))
+        .with_details(json!({
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        }))
 }
 
 /// Where a list goes on.
@@ -218,7 +224,9 @@ impl Continue {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
         let token: Value = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
         match (token["v"].as_str(), token["rv"].as_u64(), token["start"].as_str()) {
-            (Some("meta.k8s.io/v1"), Some(revision), Some(after)) => Ok(Self { revision, after: after.to_owned() }),
+            (Some("meta.k8s.io/v1"), Some(revision), Some(after)) => {
+                Ok(Self { revision, after: after.to_owned() })
+            }
             _ => Err(invalid()),
         }
     }
@@ -234,19 +242,28 @@ pub fn check_options(call: &Call<'_>, watch: bool) -> ApiResult<()> {
     let (match_path, initial_path) = (Path::new("resourceVersionMatch"), Path::new("sendInitialEvents"));
     if watch && initial {
         if rule != "NotOlderThan" {
-            errors.forbidden(&match_path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+            errors.forbidden(
+                &match_path,
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            );
         }
         if !rule.is_empty() && rule != "NotOlderThan" {
             errors.not_supported(&match_path, rule, &["NotOlderThan"]);
         }
     } else if watch {
         if !rule.is_empty() {
-            errors.forbidden(&match_path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+            errors.forbidden(
+                &match_path,
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            );
         }
     } else {
         if !rule.is_empty() {
             if version.is_empty() {
-                errors.forbidden(&match_path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+                errors.forbidden(
+                    &match_path,
+                    "resourceVersionMatch is forbidden unless resourceVersion is provided",
+                );
             }
             if query.has("continue") && !query.get("continue").is_empty() {
                 errors.forbidden(&match_path, "resourceVersionMatch is forbidden when continue is provided");
@@ -255,7 +272,10 @@ pub fn check_options(call: &Call<'_>, watch: bool) -> ApiResult<()> {
                 errors.not_supported(&match_path, rule, &["Exact", "NotOlderThan", ""]);
             }
             if rule == "Exact" && version == "0" {
-                errors.forbidden(&match_path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+                errors.forbidden(
+                    &match_path,
+                    "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+                );
             }
         }
         if initial {

@@ -134,7 +134,9 @@ fn scale_of(call: &Call<'_>, value: &Value) -> ApiResult<Value> {
     if replicas != 0 {
         spec["replicas"] = replicas.into();
     }
-    Ok(json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}))
+    Ok(
+        json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}),
+    )
 }
 
 fn selector_text(call: &Call<'_>, value: &Value) -> Option<String> {

@@ -36,7 +36,8 @@ pub fn review(call: &mut Call<'_>) -> ApiResult<Answer> {
 }
 
 fn done(code: u16) -> Answer {
-    let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code});
+    let body =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code});
     Answer::Other { code, body }
 }
 
@@ -101,7 +102,11 @@ pub async fn bind(call: &mut Call<'_>) -> ApiResult<Answer> {
 }
 
 /// The same request, as one on pods.
-fn of_pods<'a>(call: &Call<'a>, pods: &std::sync::Arc<Resource>, target: &'a crate::http::target::Target) -> Call<'a> {
+fn of_pods<'a>(
+    call: &Call<'a>,
+    pods: &std::sync::Arc<Resource>,
+    target: &'a crate::http::target::Target,
+) -> Call<'a> {
     Call {
         cluster: call.cluster,
         user: call.user,
@@ -158,7 +163,8 @@ pub async fn evict(call: &mut Call<'_>) -> ApiResult<Answer> {
     let pod = stored.decode();
     // A pod that does not run, or is going already, disrupts nothing.
     let phase = pod["status"]["phase"].as_str().unwrap_or_default();
-    let disrupts = !matches!(phase, "Succeeded" | "Failed" | "Pending") && object::deletion_timestamp(&pod).is_none();
+    let disrupts =
+        !matches!(phase, "Succeeded" | "Failed" | "Pending") && object::deletion_timestamp(&pod).is_none();
     if disrupts {
         take_from_budget(call, &pod, options.dry_run).await?;
     }
@@ -178,14 +184,19 @@ pub async fn evict(call: &mut Call<'_>) -> ApiResult<Answer> {
 
 /// Takes one disruption from the budget that covers the pod, if any does.
 async fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> ApiResult<()> {
-    let Some(budgets) = crate::kinds::table::of_kind("policy/v1", "PodDisruptionBudget") else { return Ok(()) };
+    let Some(budgets) = crate::kinds::table::of_kind("policy/v1", "PodDisruptionBudget") else {
+        return Ok(());
+    };
     let snapshot = call.cluster.storage().snapshot();
     let prefix = format!("{}/", call.target.namespace);
     let labels = object::meta(pod, "labels").cloned().unwrap_or_default();
     let covering: Vec<Value> = snapshot
         .range(&budgets.storage, &prefix, None)
         .map(|stored| stored.decode())
-        .filter(|budget| LabelSelector::of(&budget["spec"]["selector"]).is_ok_and(|selector| selector.matches_labels(&labels)))
+        .filter(|budget| {
+            LabelSelector::of(&budget["spec"]["selector"])
+                .is_ok_and(|selector| selector.matches_labels(&labels))
+        })
         .collect();
     let budget = match covering.as_slice() {
         [] => return Ok(()),
@@ -207,15 +218,22 @@ async fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> ApiRes
     let options = WriteOptions { dry_run, ..WriteOptions::default() };
     let cause = |message: String, seconds: Option<i64>| {
         let causes = json!([{"reason": "DisruptionBudget", "message": message}]);
-        ApiError::new(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
-            .with_details(json!({"causes": causes, "retryAfterSeconds": seconds}))
+        ApiError::new(
+            429,
+            "TooManyRequests",
+            "Cannot evict pod as it would violate the pod's disruption budget.",
+        )
+        .with_details(json!({"causes": causes, "retryAfterSeconds": seconds}))
     };
     pipeline::replace(&mut inner, Part::Status, &options, Ownership::Settled, |_, old| {
         let status = &old["status"];
         let number = |field: &str| status[field].as_i64().unwrap_or(0);
         let generation = object::meta(old, "generation").and_then(Value::as_i64).unwrap_or(0);
         if number("observedGeneration") < generation {
-            return Err(cause(format!("The disruption budget {name} is still being processed by the server."), Some(10)));
+            return Err(cause(
+                format!("The disruption budget {name} is still being processed by the server."),
+                Some(10),
+            ));
         }
         let allowed = number("disruptionsAllowed");
         if allowed <= 0 {

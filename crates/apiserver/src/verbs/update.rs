@@ -75,7 +75,9 @@ pub fn answer(call: &Call<'_>, replaced: pipeline::Replaced, dry_run: bool) -> A
 pub fn check_name(call: &Call<'_>, value: &Value) -> ApiResult<()> {
     let (own, wanted) = (object::name(value), call.target.name.as_str());
     if own.is_empty() {
-        let why = format!("the name of the object ({wanted} based on URL) was undeterminable: name must be provided");
+        let why = format!(
+            "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+        );
         return Err(ApiError::bad_request(why));
     }
     if own != wanted {

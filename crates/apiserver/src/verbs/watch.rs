@@ -59,10 +59,14 @@ pub fn watch(call: &Call<'_>) -> ApiResult<Answer> {
     match initial {
         Some(false) if revision == 0 => watcher.cursor = snapshot.revision(),
         Some(false) => {}
-        _ if revision == 0 || initial == Some(true) => watcher.begin_with(&snapshot, initial == Some(true) && bookmarks),
+        _ if revision == 0 || initial == Some(true) => {
+            watcher.begin_with(&snapshot, initial == Some(true) && bookmarks)
+        }
         _ => {}
     }
-    if watcher.cursor != snapshot.revision() && snapshot.events_after(&watcher.resource, watcher.cursor).is_err() {
+    if watcher.cursor != snapshot.revision()
+        && snapshot.events_after(&watcher.resource, watcher.cursor).is_err()
+    {
         let why = format!("too old resource version: {version} ({})", snapshot.revision());
         let item = WatchItem::Error(ApiError::expired(why).to_status());
         return Ok(Answer::Watch(stream::once(async { item }).boxed()));
@@ -92,7 +96,9 @@ struct Watcher {
 impl Watcher {
     /// The objects that are there, as if they had just come.
     fn begin_with(&mut self, snapshot: &Snapshot, bookmark: bool) {
-        let objects = snapshot.range(&self.resource, &self.prefix, None).filter(|object| self.selection.matches(object));
+        let objects = snapshot
+            .range(&self.resource, &self.prefix, None)
+            .filter(|object| self.selection.matches(object));
         self.pending.extend(objects.map(|object| WatchItem::Object(EventType::Added, object.clone(), None)));
         self.cursor = snapshot.revision();
         if bookmark {

@@ -40,6 +40,8 @@ struct State {
     forgotten: u64,
     /// What watches are told ends here while it is set.
     held_at: Option<u64>,
+    /// Only watches of this collection are held back, if one is given.
+    held_only: Option<String>,
     watchers: Vec<Watcher>,
     requests: Vec<Seen>,
     scripted: HashMap<(Method, String), VecDeque<Answer>>,
@@ -184,6 +186,13 @@ impl Fake {
     pub fn hold(&self) {
         let mut state = self.0.lock();
         state.held_at = Some(state.version);
+        state.held_only = None;
+    }
+
+    /// Tells watches of one collection nothing more for now.
+    pub fn hold_only(&self, collection: &str) {
+        self.hold();
+        self.0.lock().held_only = Some(collection.to_owned());
     }
 
     /// Tells watches what was held back.
@@ -440,10 +449,12 @@ impl State {
     }
 
     fn tell(&mut self) {
-        let end = self.held_at.unwrap_or(u64::MAX);
+        let (held_at, held_only) = (self.held_at.unwrap_or(u64::MAX), self.held_only.clone());
         let log = &self.log;
         self.watchers.retain_mut(|watcher| {
             let position = watcher.position;
+            let is_held = held_only.as_ref().is_none_or(|only| *only == watcher.place.collection);
+            let end = if is_held { held_at } else { u64::MAX };
             for change in log.iter().filter(|change| change.version > position && change.version <= end) {
                 watcher.position = change.version;
                 if let Some(line) = watcher.line(change)
@@ -550,6 +561,16 @@ impl Run {
 
     pub async fn idle(&self) {
         within("the coordinator to be idle", self.coordinator.idle()).await;
+    }
+
+    /// Completes when the status of an observer is as wished.
+    pub async fn until(&self, what: &str, observer: &str, wished: impl Fn(&ObserverStatus) -> bool) {
+        within(what, async {
+            while !wished(&self.status(observer)) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     pub fn status(&self, observer: &str) -> ObserverStatus {

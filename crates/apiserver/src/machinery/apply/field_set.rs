@@ -42,14 +42,16 @@ impl FieldSet {
 
     /// The set of these paths, each a list of field names.
     pub fn of_fields(paths: &[&[&str]]) -> Self {
-        paths.iter().fold(Self::new(), |set, path| set.union(Self::of_path(path)))
+        let path = |names: &&[&str]| names.iter().map(|name| PathElement::field(name)).collect::<Vec<_>>();
+        paths.iter().fold(Self::new(), |set, names| set.union(Self::of_path(&path(names))))
     }
 
-    fn of_path(path: &[&str]) -> Self {
+    /// The set of the field at `path` alone.
+    pub fn of_path(path: &[PathElement]) -> Self {
         let mut set = Self::new();
-        for (position, name) in path.iter().enumerate().rev() {
+        for (position, element) in path.iter().enumerate().rev() {
             let member = position + 1 == path.len();
-            set = Self { nodes: vec![Node { element: PathElement::field(name), member, children: set }] };
+            set = Self { nodes: vec![Node { element: element.clone(), member, children: set }] };
         }
         set
     }

@@ -4,14 +4,20 @@
 //! A [`FieldManager`] knows a kind in one version; [`FieldManager::update`] is for creates, updates and patches,
 //! [`FieldManager::apply`] for applied configurations. Both are pure: time and names are given.
 
+mod applied;
 mod atom;
 mod compare;
 mod conflict;
 mod field_set;
 mod filter;
+mod last_applied;
 mod managed_fields;
+mod merge;
 mod path_element;
 mod reconcile;
+mod remove;
+mod scale;
+mod set_of;
 mod update;
 mod validate;
 
@@ -23,11 +29,13 @@ use self::atom::Type;
 use super::{Schema, conform};
 
 pub use self::{
+    applied::ApplyError,
     conflict::{Conflict, Conflicts},
     field_set::{FieldPath, FieldSet, Node},
     filter::{Filter, Step},
     managed_fields::{Entry, InvalidManagedFields, ManagedFields, Manager, Operation, is_reset, validate},
     path_element::{InvalidElement, PathElement},
+    scale::ScaleFields,
     update::keep_times_if_unchanged,
 };
 

@@ -54,6 +54,11 @@ impl SchemaErrors {
         Self::one(SchemaError::new(format!("element {index}: {why}")))
     }
 
+    /// Several items of a list are known by the same.
+    pub fn duplicate(element: &PathElement) -> Self {
+        Self::one(SchemaError::new(format!("duplicate entries for key {element}")))
+    }
+
     /// The same errors, seen from the value around.
     #[must_use]
     pub fn below(mut self, element: &PathElement) -> Self {
@@ -129,7 +134,7 @@ fn walk(of: Type<'_>, value: &Value, allow_duplicates: bool, errors: &mut Schema
                     }
                 };
                 if !allow_duplicates && !list.is_atomic() && !seen.insert(element.clone()) {
-                    errors.0.push(SchemaError::new(format!("duplicate entries for key {element}")));
+                    errors.0.extend(SchemaErrors::duplicate(&element).0);
                 }
                 below(&element, errors, |errors| walk(list.items, item, allow_duplicates, errors));
             }

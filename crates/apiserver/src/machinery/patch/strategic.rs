@@ -13,7 +13,11 @@ use crate::machinery::{
     schema::{Field, Schema, Shape},
 };
 
-use super::{PatchError, merge::not_an_object, order};
+use super::{
+    PatchError,
+    merge::{not_an_object, without_nulls},
+    order,
+};
 
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -354,18 +358,6 @@ fn without_directives(value: Value) -> Option<Value> {
         ),
         Value::Array(items) => Some(items.into_iter().filter_map(without_directives).collect()),
         scalar => Some(scalar),
-    }
-}
-
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => map
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| (name, without_nulls(value)))
-            .collect(),
-        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
-        scalar => scalar,
     }
 }
 
