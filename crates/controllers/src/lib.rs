@@ -20,6 +20,8 @@
 
 mod controller;
 pub mod deployment;
+mod discovery;
+pub mod garbage_collection;
 pub mod job;
 mod naming;
 mod ownership;

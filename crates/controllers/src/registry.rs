@@ -6,6 +6,7 @@ use xebec_coordinator::{AddError, Coordinator};
 
 use crate::Live;
 use crate::deployment::DeploymentController;
+use crate::garbage_collection::GarbageCollection;
 use crate::job::JobController;
 use crate::replicaset::{ReplicaSetController, ReplicationManager};
 
@@ -45,4 +46,8 @@ pub const CONTROLLERS: &[Registration] = &[
         observe: |to, _| to.reconcile(Live(ReplicationManager::default())),
     },
     Registration { name: "job", observe: |to, _| to.reconcile(Live(JobController)) },
+    Registration {
+        name: "garbage-collection",
+        observe: |to, _| to.reconcile(GarbageCollection::new(to.clone())),
+    },
 ];
