@@ -23,11 +23,13 @@ pub mod deployment;
 mod discovery;
 pub mod garbage_collection;
 pub mod job;
+pub mod namespace;
 mod naming;
 mod ownership;
 mod pod;
 mod registry;
 pub mod replicaset;
+pub mod service_account;
 mod template;
 #[cfg(test)]
 mod testing;

@@ -8,7 +8,9 @@ use crate::Live;
 use crate::deployment::DeploymentController;
 use crate::garbage_collection::GarbageCollection;
 use crate::job::JobController;
+use crate::namespace::NamespaceController;
 use crate::replicaset::{ReplicaSetController, ReplicationManager};
+use crate::service_account::{RootCertificatePublisher, ServiceAccountController};
 
 /// What controllers need to know of the cluster they run for.
 #[derive(Clone, Debug, Default)]
