@@ -34,12 +34,11 @@ impl Row {
 }
 
 /// The kinds that behave in a way of their own, by subject.
-pub static STRATEGIES: &[&[Row]] =
-    &[super::core::ROWS, super::definitions::strategy::ROWS, super::network::ROWS, super::workloads::ROWS];
 pub static STRATEGIES: &[&[Row]] = &[
     super::access::ROWS,
     super::autoscaling::ROWS,
     super::core::ROWS,
+    super::definitions::strategy::ROWS,
     super::network::ROWS,
     super::policy::ROWS,
     super::workloads::ROWS,

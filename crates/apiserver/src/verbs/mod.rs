@@ -7,7 +7,6 @@
 mod body;
 mod create;
 mod definitions;
-mod definitions;
 mod delete;
 mod deletion;
 mod dispatch;

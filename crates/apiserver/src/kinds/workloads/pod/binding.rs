@@ -79,7 +79,8 @@ pub fn assign(pod: &mut Value, binding: &Value, now: Timestamp) -> Result<(), Bi
 
 fn set_scheduled(conditions: &mut Vec<Value>, now: Timestamp) {
     const TYPE: &str = "PodScheduled";
-    let mut condition = json!({"type": TYPE, "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
+    let mut condition =
+        json!({"type": TYPE, "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
     match conditions.iter_mut().find(|own| text(own, "type") == TYPE) {
         None => conditions.push(condition),
         Some(own) => {

@@ -229,8 +229,7 @@ fn grace_period(pod: &Value, asked: Option<i64>) -> i64 {
 /// subresource that is about the spec does not change the rest.
 fn keep_metadata(new: &mut Value, old: &Value) {
     let metadata = object::metadata_mut(new);
-    for field in
-        ["deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"]
+    for field in ["deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"]
     {
         match object::meta(old, field) {
             Some(value) => metadata.insert(field.to_owned(), value.clone()),

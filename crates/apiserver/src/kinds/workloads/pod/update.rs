@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{super::pod_spec::{annotations, rules, scheduling}, diff};
+use super::{
+    super::pod_spec::{annotations, rules, scheduling},
+    diff,
+};
 use crate::machinery::{
     FieldErrors, Path,
     fields::{entries, fill, integer, list, object_mut, objects_mut, present, text},
