@@ -54,7 +54,6 @@ pub async fn create_owned(
     mut value: Value,
     options: &WriteOptions,
 ) -> ApiResult<Answer> {
-    let resource = call.resource.clone();
     if !object::resource_version(&value).is_empty() {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
