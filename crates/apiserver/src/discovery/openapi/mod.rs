@@ -9,6 +9,7 @@ mod custom;
 mod definitions;
 mod dialect;
 mod documents;
+mod offers;
 mod operations;
 mod protobuf;
 mod texts;
