@@ -80,6 +80,11 @@ fn find(cluster: &Shared, parts: &http::request::Parts, path: &str) -> ApiResult
             None if catalog.has_group(group) => unknown_version(),
             None => Ok(None),
         },
+        ["openapi", ..] => Ok(discovery.openapi(path).map(|document| Document::Bytes {
+            media_type: "application/json",
+            bytes: document.bytes,
+            etag: document.etag,
+        })),
         [] | [""] => Ok(Some(Document::Value(paths(catalog.resources())))),
         _ => Ok(None),
     }

@@ -88,7 +88,15 @@ pub fn validate_create(resource: &Resource, value: &Value) -> FieldErrors {
     let mut errors = FieldErrors::new();
     metadata::validate(value, resource.namespaced, resource.strategy.name_rule, &mut errors);
     (resource.strategy.validate_create)(value, &mut errors);
+    validate_custom(resource, value, &mut errors);
     errors
+}
+
+/// What the definition of a custom resource refuses.
+fn validate_custom(resource: &Resource, value: &Value, errors: &mut FieldErrors) {
+    if let Some(rules) = &resource.schema.rules {
+        crate::kinds::definitions::validation::validate(rules, value, errors);
+    }
 }
 
 /// Refuses an object with errors.
@@ -164,6 +172,7 @@ fn grows(generation: Generation, new: &Value, old: &Value) -> bool {
 pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part) -> FieldErrors {
     let mut errors = FieldErrors::new();
     metadata::validate_update(new, old, &mut errors);
+    validate_custom(resource, new, &mut errors);
     match part {
         Part::Main => (resource.strategy.validate_update)(new, old, &mut errors),
         Part::Status => (resource.strategy.validate_status)(new, old, &mut errors),
@@ -175,12 +184,15 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part
 /// Encodes an object for storage, in the storage version.
 pub fn draft(resource: &Resource, value: Value) -> Draft {
     let terms = terms(resource, &value);
-    let stored = match resource.conversion {
-        Some(conversion) if resource.storage_version != resource.api_version => {
-            (conversion.to_storage)(value)
+    let mut stored = value;
+    if resource.storage_version != resource.api_version {
+        match resource.conversion {
+            Some(conversion) => stored = (conversion.to_storage)(stored),
+            None => {
+                object::map_mut(&mut stored).insert("apiVersion".into(), (*resource.storage_version).into());
+            }
         }
-        _ => value,
-    };
+    }
     Draft::new(&stored, terms)
 }
 

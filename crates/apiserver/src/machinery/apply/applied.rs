@@ -101,9 +101,9 @@ impl FieldManager {
         if is_kubectl {
             last_applied::update(&mut object, config);
         }
-        if let Some(entries) = managed.encode() {
-            object::metadata_mut(&mut object).insert("managedFields".to_owned(), entries);
-        }
+        let metadata = object::metadata_mut(&mut object);
+        metadata.remove("managedFields");
+        metadata.extend(managed.encode().map(|entries| ("managedFields".to_owned(), entries)));
         Ok(object)
     }
 

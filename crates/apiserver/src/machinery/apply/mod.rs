@@ -84,6 +84,10 @@ impl Version {
     fn of(&self) -> Type<'_> {
         Type::object(&self.schema)
     }
+
+    fn is_built_in(&self) -> bool {
+        self.schema.object().is_some_and(|object| object.name.is_some())
+    }
 }
 
 impl FieldManager {

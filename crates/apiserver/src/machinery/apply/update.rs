@@ -14,7 +14,7 @@ use super::{
     managed_fields::{Entry, ManagedFields, Manager, is_reset},
     reconcile::reconcile,
     strip_meta,
-    validate::SchemaErrors,
+    validate::{SchemaErrors, validate},
 };
 
 /// Why ownership could not pass.
@@ -73,6 +73,11 @@ impl FieldManager {
         manager: Manager,
         now: &str,
     ) -> Result<ManagedFields, SchemaErrors> {
+        // A built-in object fits its schema, having been decoded by it.
+        if !self.version.is_built_in() {
+            validate(self.version.of(), live, true)?;
+            validate(self.version.of(), new, true)?;
+        }
         let mut managed = self.reconciled(managed);
         let comparison = match self.take_over(live, new, &mut managed, None, true) {
             Ok(comparison) => comparison,

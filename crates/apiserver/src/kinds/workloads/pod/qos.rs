@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::pod_spec::aggregate::{Amounts, amounts};
+use super::super::pod_spec::aggregate::{Amounts, amounts};
 use crate::machinery::fields::{list, present};
 
 /// `Guaranteed`, `Burstable` or `BestEffort`.
