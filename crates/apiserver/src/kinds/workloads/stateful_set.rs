@@ -1,5 +1,7 @@
 //! StatefulSet: Pods with names and storage of their own.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -38,10 +40,9 @@ pub static STRATEGY: Strategy = Strategy {
     validate_update: |new, old, errors| {
         let (new, old) = (&new["spec"], &old["spec"]);
         validate(errors, new, false);
-        let fixed = |spec: &Value| -> Vec<(String, Value)> {
-            let fields = spec.as_object().into_iter().flatten();
-            let fixed = fields.filter(|(field, _)| !MUTABLE.contains(&field.as_str()));
-            fixed.map(|(field, value)| (field.clone(), value.clone())).collect()
+        let fixed = |spec| -> Vec<(&String, &Value)> {
+            let fields = Value::as_object(spec).into_iter().flatten();
+            fields.filter(|(field, _)| !MUTABLE.contains(&field.as_str())).collect()
         };
         if fixed(new) != fixed(old) {
             let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
@@ -156,12 +157,13 @@ fn validate(errors: &mut FieldErrors, spec: &Value, created: bool) {
 fn with_claims(template: &Value, claims: &[Value]) -> Value {
     let mut template = template.clone();
     let names: Vec<&str> = claims.iter().map(object::name).collect();
+    let taken: HashSet<&str> = names.iter().copied().collect();
     let volumes = object::child_mut(&mut template, "spec").entry("volumes").or_insert_with(|| json!([]));
     if volumes.is_null() {
         *volumes = json!([]);
     }
     if let Value::Array(volumes) = volumes {
-        volumes.retain(|volume| !names.contains(&text(volume, "name")));
+        volumes.retain(|volume| !taken.contains(text(volume, "name")));
         let of_claims =
             names.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
         volumes.extend(of_claims);

@@ -79,7 +79,8 @@ pub fn assign(pod: &mut Value, binding: &Value, now: Timestamp) -> Result<(), Bi
 
 fn set_scheduled(conditions: &mut Vec<Value>, now: Timestamp) {
     const TYPE: &str = "PodScheduled";
-    let mut condition = json!({"type": TYPE, "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
+    let mut condition =
+        json!({"type": TYPE, "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
     match conditions.iter_mut().find(|own| text(own, "type") == TYPE) {
         None => conditions.push(condition),
         Some(own) => {
@@ -130,7 +131,7 @@ mod tests {
                     "lastTransitionTime": "1970-01-01T00:00:00Z"}]},
             })
         );
-        let mut refused = |pod: Value| assign(&mut pod.clone(), &binding, now).unwrap_err().to_string();
+        let refused = |pod: Value| assign(&mut pod.clone(), &binding, now).unwrap_err().to_string();
         assert_eq!(refused(pod), "pod p is already assigned to node \"n1\"");
         assert_eq!(
             refused(json!({"metadata": {"name": "p"}, "spec": {"schedulingGates": [{"name": "g"}]}})),

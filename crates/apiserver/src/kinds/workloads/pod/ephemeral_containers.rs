@@ -56,7 +56,10 @@ pub fn validate(errors: &mut FieldErrors, new: &Value, old: &Value) {
         let quoted = go_quoted(name);
         match containers.get(name) {
             None => {
-                errors.forbidden(&path, &format!("existing ephemeral containers {quoted} may not be removed\n"));
+                errors.forbidden(
+                    &path,
+                    &format!("existing ephemeral containers {quoted} may not be removed\n"),
+                );
             }
             Some(new) if *new == old => {}
             Some(new) => {

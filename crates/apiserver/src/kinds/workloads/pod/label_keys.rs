@@ -55,9 +55,7 @@ mod tests {
 
     #[test]
     fn keys_become_expressions() {
-        let term = |selector: Value| {
-            json!({"topologyKey": "t", "matchLabelKeys": ["a", "no"], "mismatchLabelKeys": ["b"], "labelSelector": selector})
-        };
+        let term = |selector: Value| json!({"topologyKey": "t", "matchLabelKeys": ["a", "no"], "mismatchLabelKeys": ["b"], "labelSelector": selector});
         let mut pod = json!({
             "metadata": {"labels": {"a": "1", "b": "2"}},
             "spec": {
@@ -77,9 +75,7 @@ mod tests {
                 {"key": "b", "operator": "NotIn", "values": ["2"]},
             ]})
         );
-        assert!(
-            affinity["requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"].is_null()
-        );
+        assert!(affinity["requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"].is_null());
         assert_eq!(
             pod["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchExpressions"],
             json!([{"key": "x", "operator": "Exists"}, {"key": "b", "operator": "In", "values": ["2"]}])

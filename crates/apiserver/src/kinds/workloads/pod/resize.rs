@@ -93,9 +93,10 @@ pub fn validate(errors: &mut FieldErrors, new: &Value, old: &Value) {
         errors.forbidden(&path, "Pod running on node without support for resize");
     }
     let mut rest = new_spec.clone();
-    if [new_spec, old_spec].iter().any(|spec| {
-        is_set(&spec["resources"], "requests") || is_set(&spec["resources"], "limits")
-    }) {
+    if [new_spec, old_spec]
+        .iter()
+        .any(|spec| is_set(&spec["resources"], "requests") || is_set(&spec["resources"], "limits"))
+    {
         validate_pod_resources(errors, &path, new_spec, old_spec);
         undo_pod_resources(&mut rest, old_spec);
         if rest["resources"] != old_spec["resources"] {
@@ -108,12 +109,14 @@ pub fn validate(errors: &mut FieldErrors, new: &Value, old: &Value) {
     for field in ["initContainers", "containers"] {
         let path = path.child(field);
         let containers = list(new_spec, field).iter().zip(list(old_spec, field)).enumerate();
-        for (index, (new, old)) in containers.filter(|(_, (_, old))| field == "containers" || is_sidecar(old)) {
+        for (index, (new, old)) in containers.filter(|(_, (_, old))| field == "containers" || is_sidecar(old))
+        {
             let path = path.index(index);
             let path = path.child("resources");
-            for (kind, detail) in
-                [("requests", "resource requests cannot be removed"), ("limits", "resource limits cannot be removed")]
-            {
+            for (kind, detail) in [
+                ("requests", "resource requests cannot be removed"),
+                ("limits", "resource limits cannot be removed"),
+            ] {
                 if is_removed(&new["resources"], &old["resources"], kind) {
                     errors.forbidden(&path.child(kind), detail);
                 }

@@ -4,10 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::Value;
 
-use super::{
-    super::pod_spec::rules,
-    update,
-};
+use super::{super::pod_spec::rules, update};
 use crate::{
     kinds::strategy::keep_all_but_status,
     machinery::{
@@ -158,7 +155,10 @@ fn validate_transitions(
         let allowed =
             !ephemeral && container.is_some_and(|container| starts_again(container, spec, exit_code));
         if !allowed {
-            errors.forbidden(&path.index(index).child("state"), "may not be transitioned to non-terminated state");
+            errors.forbidden(
+                &path.index(index).child("state"),
+                "may not be transitioned to non-terminated state",
+            );
         }
     }
 }

@@ -1,8 +1,13 @@
 //! What may change in the spec of a Pod: images, the deadline, more tolerations, fewer gates.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
-use super::{super::pod_spec::{annotations, rules, scheduling}, diff};
+use super::{
+    super::pod_spec::{annotations, rules, scheduling},
+    diff,
+};
 use crate::machinery::{
     FieldErrors, Path,
     fields::{entries, fill, integer, list, object_mut, objects_mut, present, text},
@@ -86,14 +91,9 @@ fn validate_deadline(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, old
 /// What a Pod tolerates it goes on tolerating, though perhaps longer or less long.
 fn validate_tolerations(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, old: &Value) {
     let (new, old) = (list(new, "tolerations"), list(old, "tolerations"));
-    let same = |a: &Value, b: &Value| {
-        ["key", "operator", "value", "effect"].iter().all(|field| a[*field] == b[*field])
-    };
-    // Most of them stand where they stood.
-    let kept = old.iter().enumerate().all(|(index, old)| {
-        new.get(index).is_some_and(|new| same(new, old)) || new.iter().any(|new| same(new, old))
-    });
-    if kept {
+    let identity = |toleration| ["key", "operator", "value", "effect"].map(|field| text(toleration, field));
+    let kept: HashSet<[&str; 4]> = new.iter().map(identity).collect();
+    if old.iter().map(identity).all(|old| kept.contains(&old)) {
         scheduling::validate_tolerations(errors, path, new);
     } else {
         errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
@@ -101,10 +101,10 @@ fn validate_tolerations(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, 
 }
 
 fn validate_gates(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, old: &Value) {
-    let old: Vec<&str> = list(old, "schedulingGates").iter().map(|gate| text(gate, "name")).collect();
+    let old: HashSet<&str> = list(old, "schedulingGates").iter().map(|gate| text(gate, "name")).collect();
     for (index, gate) in list(new, "schedulingGates").iter().enumerate() {
         let name = text(gate, "name");
-        if !old.contains(&name) {
+        if !old.contains(name) {
             let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
             errors.forbidden(&path.index(index).child("name"), &detail);
         }
@@ -121,12 +121,6 @@ fn undo(spec: &mut Value, old: &Value) {
     }
     for field in ["activeDeadlineSeconds", "schedulingGates", "tolerations"] {
         copy(spec, old, field);
-    }
-    const GRACE_PERIOD: &str = "terminationGracePeriodSeconds";
-    if integer(old, GRACE_PERIOD).is_some_and(|seconds| seconds < 0)
-        && spec.get(GRACE_PERIOD).and_then(Value::as_i64) == Some(1)
-    {
-        copy(spec, old, GRACE_PERIOD);
     }
 }
 

@@ -431,3 +431,6 @@ pub fn validate_driver(errors: &mut FieldErrors, path: &Path<'_>, driver: &str) 
     }
     format::report(errors, path, driver, format::is_dns1123_subdomain(&driver.to_lowercase()));
 }
+
+#[cfg(test)]
+mod tests;
