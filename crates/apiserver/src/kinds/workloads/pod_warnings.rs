@@ -328,8 +328,8 @@ fn overlapping<'a>(known: &BTreeSet<&'a str>, path: &str) -> Option<&'a str> {
     {
         return Some(longer);
     }
-    let ends = (1..path.len()).rev().filter(|end| path.is_char_boundary(*end));
-    ends.filter_map(|end| known.get(&path[..end]).copied()).next()
+    let mut ends = (1..path.len()).rev().filter(|end| path.is_char_boundary(*end));
+    ends.find_map(|end| known.get(&path[..end]).copied())
 }
 
 /// Duplicates and empty names in the lists of a spec, addresses that are not written as they should.
@@ -471,3 +471,6 @@ fn of_affinity(warnings: &mut Vec<String>, path: &Path<'_>, affinity: &Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,15 @@ pub fn spec(more: &Value) -> Value {
     spec
 }
 
+/// A Pod whose spec has the fields of `more`, filled in and made as new ones are.
+pub fn pod(more: &Value) -> Value {
+    let spec = with(json!({"containers": [container(&json!({}))]}), more);
+    let mut pod = json!({"metadata": {"name": "p", "namespace": "n"}, "spec": spec});
+    (super::pod::STRATEGY.default)(&mut pod);
+    (super::pod::STRATEGY.prepare_create)(&mut pod);
+    pod
+}
+
 /// A template that is labelled `app: a`, with a valid spec.
 pub fn template(more: &Value) -> Value {
     json!({"metadata": {"labels": {"app": "a"}}, "spec": spec(more)})

@@ -111,14 +111,12 @@ fn validate_sleep(errors: &mut FieldErrors, path: &Path<'_>, seconds: i64, grace
 
 /// What is wrong with a port by number or by name.
 pub fn validate_port(errors: &mut FieldErrors, path: &Path<'_>, port: &Value) {
-    match port {
-        Value::String(name) => format::report(errors, path, name, format::is_port_name(name)),
-        _ => {
-            let port = port.as_i64().unwrap_or_default();
-            for problem in format::is_port_number(port) {
-                errors.invalid(path, port, &problem);
-            }
-        }
+    if let Value::String(name) = port {
+        return format::report(errors, path, name, format::is_port_name(name));
+    }
+    let port = port.as_i64().unwrap_or_default();
+    for problem in format::is_port_number(port) {
+        errors.invalid(path, port, &problem);
     }
 }
 
