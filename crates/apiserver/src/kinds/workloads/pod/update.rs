@@ -274,6 +274,8 @@ mod tests {
 
     #[test]
     fn a_gated_pod_narrows_where_it_runs() {
+        const TERMS: &str =
+            "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
         let nodes = |terms: Value| json!({"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": terms}}});
         let a = json!({"key": "a", "operator": "Exists"});
         let b = json!({"key": "b", "operator": "Exists"});
@@ -281,8 +283,6 @@ mod tests {
             spec["schedulingGates"] = json!([{"name": "a/b"}]);
             pod(&spec)
         };
-        const TERMS: &str =
-            "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
         for (old, new, want) in [
             (json!({"nodeSelector": {"a": "1"}}), json!({"nodeSelector": {"a": "1", "b": "2"}}), vec![]),
             (json!({"nodeSelector": {"a": "1"}}), json!({"nodeSelector": {"a": "2"}}), vec![

@@ -282,11 +282,11 @@ mod tests {
 
     #[test]
     fn affinity_is_validated() {
-        let required = |terms| json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}});
-        let pods = |term| json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}});
         const NODES: &str =
             "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
         const PODS: &str = "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0]";
+        let required = |terms| json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}});
+        let pods = |term| json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}});
         for (affinity, path, want) in [
             (
                 required(json!([{"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}])),
