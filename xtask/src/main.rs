@@ -4,7 +4,10 @@ use std::{env, path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
 
+mod descriptions;
 mod tables;
+mod test;
+mod tidy;
 
 fn main() -> ExitCode {
     match run() {
@@ -25,7 +28,20 @@ fn run() -> Result<()> {
             &PathBuf::from(data),
             &root().join("crates/apiserver/data"),
         ),
-        _ => bail!("usage: cargo xtask tables FACTS.json DATA_DIR"),
+        ["descriptions", source] => {
+            descriptions::generate(&PathBuf::from(source), &root().join("crates/apiserver/data"))
+        }
+        ["tidy"] => tidy::run(&root()),
+        ["tidy", "--explain"] => {
+            tidy::explain();
+            Ok(())
+        }
+        ["test", arguments @ ..] => test::run(&root(), arguments),
+        _ => bail!(
+            "usage: cargo xtask tidy [--explain]\n       cargo xtask test [CARGO TEST ARGUMENTS]\n       \
+             cargo xtask tables FACTS.json DATA_DIR\n       \
+             cargo xtask descriptions ZZ_GENERATED.OPENAPI.GO"
+        ),
     }
 }
 

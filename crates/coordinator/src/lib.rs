@@ -1,1 +1,164 @@
 //! The Kubernetes API told as events: one watch a kind, many observers.
+//!
+//! A [`Coordinator`] speaks with the API server; observers are told what changed, and answer with plans, which the
+//! coordinator executes. In flow changes of objects (list and watch, once for each kind and scope however many
+//! observers want it); out flow writes, events that observers emit for each other, and Kubernetes Events.
+//!
+//! ```text
+//!               list, watch                   Event                  keys
+//!  API server ─────────────► feed (store) ─┬─────────► wake ─► mailbox ─► plan ─► writes ─► API server
+//!                            one a kind    │  inbox    (pure)   first in  (pure)  emitted ─► other observers
+//!                            and scope     └─► …                first out         records ─► Kubernetes Events
+//! ```
+//!
+//! # An observer
+//!
+//! An [`Observer`] is an [`ObserverSpec`], which is data, and two pure parts: [`wake`](Observer::wake) says which keys
+//! an event concerns, [`plan`](Observer::plan) what to do about a key, given a [`View`] of the cluster. This one keeps
+//! a ConfigMap in every Namespace that is labelled for it:
+//!
+//! ```
+//! use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+//! use kube::Resource;
+//! use xebec_coordinator::{
+//!     BoxError, Event, EventRecord, Key, Kind, Observer, ObserverSpec, Plan, Right, View, Watch, reference_to,
+//! };
+//!
+//! struct Greeter;
+//!
+//! impl Observer for Greeter {
+//!     fn spec(&self) -> ObserverSpec {
+//!         ObserverSpec::new("greeter", "keeps a greeting in every namespace labelled greeting=yes")
+//!             .watch(Watch::of::<Namespace>().labelled("greeting=yes")) // the primary kind
+//!             .watch(Watch::of::<ConfigMap>())
+//!             .right(Right::to::<ConfigMap>(&["create"]))
+//!     }
+//!
+//!     // The default wakes an object of the primary kind, and the controller of any other. Here a ConfigMap wakes the
+//!     // Namespace that it is in.
+//!     fn wake(&self, event: &Event, _view: &View) -> Vec<Key> {
+//!         match event.key().namespace() {
+//!             Some(namespace) if event.key().name() == "greeting" => vec![Key::new::<Namespace>(None, namespace)],
+//!             Some(_) => Vec::new(),
+//!             None => vec![event.key().clone()],
+//!         }
+//!     }
+//!
+//!     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+//!         let mut plan = Plan::new();
+//!         let Some(namespace) = view.get_key::<Namespace>(key)? else {
+//!             return Ok(plan); // gone, and its ConfigMaps with it
+//!         };
+//!         if view.get::<ConfigMap>(key.name(), "greeting")?.is_none() {
+//!             let mut greeting = ConfigMap::default();
+//!             greeting.metadata.namespace = Some(key.name().to_owned());
+//!             greeting.metadata.name = Some("greeting".to_owned());
+//!             greeting.metadata.owner_references = namespace.controller_owner_ref(&()).map(|owner| vec![owner]);
+//!             greeting.data = Some([("text".to_owned(), "hello".to_owned())].into());
+//!             plan.create(&greeting);
+//!             plan.record(EventRecord::normal(reference_to(&namespace), "Greeted", "created the greeting"));
+//!         }
+//!         Ok(plan)
+//!     }
+//! }
+//!
+//! // Pure parts are tested without a server:
+//! use xebec_coordinator::Object;
+//! let mut namespace = Namespace::default();
+//! namespace.metadata.name = Some("town".to_owned());
+//! let view = View::of(&Greeter.spec(), jiff::Timestamp::UNIX_EPOCH, [Object::encode(&namespace)?]);
+//! let plan = Greeter.plan(&Key::of(&namespace), &view)?;
+//! assert_eq!(plan.writes().map(ToString::to_string).collect::<Vec<_>>(), ["create ConfigMap town/greeting"]);
+//!
+//! // And run with one:
+//! # use tokio_util::sync::CancellationToken;
+//! # use xebec_coordinator::Coordinator;
+//! # async fn run(client: kube::Client) -> Result<(), BoxError> {
+//! let coordinator = Coordinator::new(client);
+//! coordinator.observe(Greeter)?;
+//! coordinator.on(|event: Event<ConfigMap>, _cx| async move {
+//!     println!("{:?}", event.object().metadata.name); // a callback is an observer, too
+//! });
+//! coordinator.run(CancellationToken::new()).await?;
+//! # Ok(())
+//! # }
+//! # Ok::<(), BoxError>(())
+//! ```
+//!
+//! # What holds
+//!
+//! - Work is by key. Ready keys are served first in, first out; a key waits at most once, and is never served twice at
+//!   the same time. What arrives meanwhile is one more turn, at the end of the queue.
+//! - A plan sees only what `wake` has been told of, so that no wake-up is lost, and it sees all that the last plan for
+//!   its key has written, so that nothing is created twice: after a write the key is held back until the write is in
+//!   the observer's view (its *own echo*). An echo wakes like any change, but does not cut a back-off short.
+//! - Views are immutable snapshots: no reader, however slow or dead, can stall a watch, and no observer another.
+//! - A late observer gets a snapshot (as `Added`) and then the changes, atomically. A relist tells only what differs,
+//!   deletions included. Deletions carry the last state.
+//! - An error is retried with exponential back-off by key; a panic restarts that observer alone. Both are counted in
+//!   [`Coordinator::status`].
+//! - A kind that is missing or forbidden is a visible state ([`WatchState`]), is retried, and stops nothing else.
+//! - All time is from a [`Clock`], all chance from a seed.
+//!
+//! # Where to start reading
+//!
+//! [`Observer`] and [`View`], then [`Plan`] and [`Write`]; of the inside, `mailbox` (the queue), `store` (a snapshot),
+//! `feed` (a watch and its subscribers), `actor` (an observer at work).
+
+mod activity;
+mod actor;
+mod backoff;
+mod bus;
+mod catch_up;
+mod clock;
+mod context;
+mod coordinator;
+mod emitted;
+mod entry;
+mod error;
+mod event;
+mod execute;
+mod feed;
+mod feeds;
+mod freshness;
+mod idle;
+mod index;
+mod indexing;
+mod key;
+mod kind;
+mod listwatch;
+mod mailbox;
+mod object;
+mod observer;
+mod payload;
+mod pending;
+mod plan;
+mod record;
+mod recorder;
+mod runtime;
+mod selector;
+mod serve;
+mod spec;
+mod status;
+mod store;
+mod view;
+mod wire;
+mod write;
+
+pub use backoff::{Backoff, Random};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use context::Context;
+pub use coordinator::{Builder, Coordinator};
+pub use error::{AddError, BoxError, PlanError, RunError, WriteError};
+pub use event::Event;
+pub use index::Index;
+pub use key::Key;
+pub use kind::Kind;
+pub use object::{DecodeError, Object, Owner};
+pub use observer::{Action, IntoAction, Observer, Reconciler, default_wake};
+pub use plan::{Emission, Plan, Step};
+pub use record::{EventRecord, Severity, reference_to};
+pub use spec::{Delivery, Detail, Freshness, ObserverSpec, OptionSpec, Right, Scope, Watch};
+pub use status::{Health, LastError, ObserverStatus, Status, WatchState, WatchStatus};
+pub use view::{Table, View};
+pub use write::{Operation, Patch, Write};

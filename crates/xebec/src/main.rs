@@ -1,3 +1,61 @@
 //! A Kubernetes cluster in one binary, and the crew that keeps a cluster in order.
+//!
+//! Glue only: flags ([`cli`]), and which part runs for them. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
-fn main() {}
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser};
+
+mod apiserver;
+mod bench;
+mod cli;
+mod crew;
+mod kubeconfig;
+mod manifests;
+mod run;
+mod server;
+mod signals;
+mod started;
+mod up;
+mod version;
+
+use cli::{Arguments, Command};
+
+fn main() -> ExitCode {
+    started::now();
+    match dispatch(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            // Where standard error is closed there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Apiserver(arguments) => block_on(apiserver::run(arguments))?,
+        Command::Up(arguments) => block_on(up::run(arguments))?,
+        Command::Run(arguments) => block_on(run::run(arguments))?,
+        Command::Bench(bench) => return bench::run(&bench),
+        Command::Version(version) => io::stdout().write_all(version::text(version.output).as_bytes())?,
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "xebec", &mut script);
+            io::stdout().write_all(&script)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // What is still running has had its time.
+    runtime.shutdown_background();
+    result
+}

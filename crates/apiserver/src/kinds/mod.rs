@@ -4,6 +4,18 @@
 //! [`Schema`], its behaviour from its [`Strategy`]. To change the behaviour of a built-in kind, find its strategy
 //! through [`strategies::STRATEGIES`]. Custom resources make the same [`Resource`] from their definition.
 
+pub mod access;
+pub mod autoscaling;
+#[cfg(test)]
+mod cases;
+pub mod catalog;
+pub mod columns;
+pub mod core;
+pub mod definitions;
+mod go;
+pub mod network;
+pub mod parts;
+pub mod policy;
 pub mod strategies;
 pub mod strategy;
 pub mod table;
@@ -11,7 +23,10 @@ pub mod workloads;
 
 use std::sync::Arc;
 
-pub use self::strategy::Strategy;
+pub use self::{
+    parts::{FieldManagers, Part},
+    strategy::Strategy,
+};
 use crate::{machinery::Schema, status::Qualified};
 
 /// A resource that is served in one version.
@@ -59,6 +74,32 @@ pub struct Resource {
     pub conversion: Option<&'static Conversion>,
     /// The OpenAPI name of a built-in kind's type; `None` for custom resources.
     pub type_name: Option<&'static str>,
+    /// What only a custom resource's definition says; `None` for built-in kinds.
+    pub custom: Option<Arc<Custom>>,
+    /// Who keeps `metadata.managedFields`, for each way of writing an object.
+    pub field_managers: FieldManagers,
+}
+
+/// What a CustomResourceDefinition says of its resource beyond what built-in ones have.
+#[derive(Debug, Clone, Default)]
+pub struct Custom {
+    /// The definition's name.
+    pub definition: Box<str>,
+    /// Where `scale` finds its numbers, if it is served.
+    pub scale: Option<ScalePaths>,
+    /// What every use of this version is answered with in a `Warning` header.
+    pub deprecation_warning: Option<Box<str>>,
+}
+
+/// Where `scale` finds its numbers in a custom resource: field names with dots between them.
+#[derive(Debug, Clone)]
+pub struct ScalePaths {
+    /// The replicas that are wanted.
+    pub replicas: Box<str>,
+    /// The replicas that there are.
+    pub status_replicas: Box<str>,
+    /// The selector of its pods, as a text.
+    pub label_selector: Option<Box<str>>,
 }
 
 /// A part of an object with a path of its own, or an action on it.

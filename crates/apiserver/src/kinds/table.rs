@@ -16,6 +16,14 @@ pub static RESOURCES: LazyLock<Vec<Arc<Resource>>> = LazyLock::new(|| {
     facts.iter().map(|fact| Arc::new(resource(fact))).collect()
 });
 
+/// The built-in resource of a kind.
+pub fn of_kind(api_version: &str, kind: &str) -> Option<Arc<Resource>> {
+    RESOURCES
+        .iter()
+        .find(|resource| &*resource.api_version == api_version && &*resource.kind == kind)
+        .cloned()
+}
+
 /// The types' packages, where they are not `io.k8s.api.GROUP`.
 const PACKAGES: &[(&str, &str)] = &[
     ("", "io.k8s.api.core"),
@@ -88,6 +96,8 @@ fn resource(fact: &Fact) -> Resource {
         strategy: behaviour.map_or(&Strategy::PLAIN, |row| row.strategy),
         conversion: behaviour.and_then(|row| row.conversion),
         type_name,
+        custom: None,
+        field_managers: super::FieldManagers::default(),
     }
 }
 

@@ -100,6 +100,7 @@ fn field_of(facts: &Value, required: bool) -> Field {
         patch: PatchStrategy {
             merge: strategies.split(',').any(|strategy| strategy == "merge"),
             retain_keys: strategies.split(',').any(|strategy| strategy == "retainKeys"),
+            replace: strategies.split(',').any(|strategy| strategy == "replace"),
         },
         patch_merge_key: facts["patch-merge-key"].as_str().map(Into::into),
     }

@@ -139,6 +139,8 @@ pub struct PatchStrategy {
     pub merge: bool,
     /// `retainKeys`: fields that the patch does not name go away.
     pub retain_keys: bool,
+    /// `replace`: structs are replaced, not merged.
+    pub replace: bool,
 }
 
 /// The items of a list and how lists of it merge.

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 pub use self::{
     encoded::{Draft, Object, Terms},
-    snapshot::{Compacted, Event, EventType, Snapshot},
+    snapshot::{Compacted, Event, EventType, Snapshot, line as event_line},
 };
 
 /// What a writer takes for granted about the object under a key.

@@ -31,6 +31,8 @@ struct Resource {
     log_bytes: usize,
     /// Events up to this revision are no longer kept.
     compacted: u64,
+    /// The revision of the newest event.
+    changed: u64,
 }
 
 /// What happened to an object.
@@ -76,6 +78,12 @@ impl Snapshot {
     /// How many objects there are of a resource.
     pub fn count(&self, resource: &str) -> usize {
         self.resources.get(resource).map_or(0, |resource| resource.objects.len())
+    }
+
+    /// The revision of the newest change of a resource; 0 where there was none. What is worked out from a resource's
+    /// objects is true as long as this stays the same.
+    pub fn changed_at(&self, resource: &str) -> u64 {
+        self.resources.get(resource).map_or(0, |resource| resource.changed)
     }
 
     /// The objects whose key starts with `prefix`, in the order of their keys, from the first key that is greater
@@ -147,6 +155,7 @@ impl Snapshot {
         } else {
             entry.objects.insert(event.object.key.clone(), event.object.clone());
         }
+        entry.changed = event.revision;
         entry.log_bytes += event.kept();
         entry.log.push_back(Arc::new(event));
         while entry.log.len() > LOG_EVENTS_MAX || entry.log_bytes > LOG_BYTES_MAX {

@@ -39,7 +39,7 @@ pub fn container_resources<'a>(spec: &'a Value, kind: &str) -> Amounts<'a> {
 
 /// The amounts under `KIND` of a `ResourceRequirements`.
 pub fn amounts<'a>(requirements: &'a Value, kind: &str) -> Amounts<'a> {
-    entries(requirements, kind).map(|(name, value)| (name.as_str(), quantity(value))).collect()
+    entries(requirements, kind).map(|(name, value)| (name, quantity(value))).collect()
 }
 
 /// A quantity of a decoded object; nothing where there is none.

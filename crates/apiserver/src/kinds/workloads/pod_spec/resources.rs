@@ -161,7 +161,7 @@ pub fn validate_requirements(
         validate_amount(errors, &path, name, amount);
         validate_huge_page_amount(errors, &path, name, amount);
         huge_pages |= is_huge_page(name);
-        computes |= matches!(name.as_str(), "cpu" | "memory");
+        computes |= matches!(name, "cpu" | "memory");
     }
     for (name, amount) in entries(requirements, "requests") {
         let path = requests_path.key(name);
@@ -171,7 +171,7 @@ pub fn validate_requirements(
         validate_against_limit(errors, (&limits_path, &requests_path), name, amount, limit);
         validate_huge_page_amount(errors, &path, name, amount);
         huge_pages |= is_huge_page(name);
-        computes |= matches!(name.as_str(), "cpu" | "memory");
+        computes |= matches!(name, "cpu" | "memory");
     }
     if huge_pages && !computes {
         errors.forbidden(path, "HugePages require cpu or memory");

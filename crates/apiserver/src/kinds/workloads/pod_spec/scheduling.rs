@@ -155,7 +155,7 @@ fn validate_label_keys(errors: &mut FieldErrors, path: &Path<'_>, term: &Value) 
         texts(term, "matchLabelKeys").enumerate().map(|(index, key)| (key, index)).collect();
     let mut selected: HashSet<&str> = HashSet::new();
     if let Some(own) = own {
-        selected.extend(entries(own, "matchLabels").map(|(key, _)| key.as_str()));
+        selected.extend(entries(own, "matchLabels").map(|(key, _)| key));
         for expression in list(own, "matchExpressions") {
             let key = text(expression, "key");
             if let Some(position) = positions.get(key).filter(|_| selected.contains(key)) {

@@ -381,11 +381,11 @@ fn validate_fibre_channel(errors: &mut FieldErrors, path: &Path<'_>, source: &Va
 fn validate_flex_volume(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
     rules::required(errors, path, source, &["driver"]);
     for (key, _) in entries(source, "options") {
-        let domain = key.split_once('/').map_or(key.as_str(), |(domain, _)| domain);
+        let domain = key.split_once('/').map_or(key, |(domain, _)| domain);
         let domain = format!(".{}", domain.to_lowercase());
         if domain.ends_with(".kubernetes.io") || domain.ends_with(".k8s.io") {
             let path = path.child("options");
-            errors.invalid(&path.key(key), key.as_str(), "kubernetes.io and k8s.io namespaces are reserved");
+            errors.invalid(&path.key(key), key, "kubernetes.io and k8s.io namespaces are reserved");
         }
     }
 }

@@ -1,0 +1,266 @@
+//! From what a verb answered to the bytes that go out.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{
+    Body,
+    negotiation::{self, Format, Representation, Shape},
+    text,
+};
+use crate::{
+    cluster::Shared,
+    kinds::{
+        Resource,
+        columns::{self, IncludeObject, MetaVersion, Printer, TableOptions},
+    },
+    status::{ApiError, ApiResult},
+    storage::{Object, event_line},
+    verbs::{self, Answer, Call, List, WatchItem},
+};
+
+/// Writes an answer in the representation that was asked for.
+pub fn write(call: &Call<'_>, representation: Representation, answer: Answer) -> ApiResult<Response<Body>> {
+    let as_stored = call.resource.storage_version == call.resource.api_version;
+    match answer {
+        Answer::Stored { code, object } if as_stored && representation == Representation::default() => {
+            Ok(json(code, object.bytes().clone()))
+        }
+        Answer::Stored { code, object } => {
+            Ok(value(code, representation.format, &shaped(call, representation.shape, call.decode(&object))?))
+        }
+        Answer::Object { code, object } => {
+            Ok(value(code, representation.format, &shaped(call, representation.shape, object)?))
+        }
+        Answer::Other { code, body } => other(call, code, representation, body),
+        Answer::Text(code, body) => Ok(text(status(code), "text/plain", body)),
+        Answer::List(list) => self::list(call, representation, list, as_stored),
+        Answer::Watch(items) => {
+            let mut writer = EventWriter::of(call, representation)?;
+            let lines = items.map(move |item| writer.line(item));
+            let mut response = Response::new(Body::stream(lines));
+            let media_type = if representation.format == Format::Yaml {
+                "application/yaml;stream=watch"
+            } else {
+                "application/json"
+            };
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+            Ok(response)
+        }
+    }
+}
+
+/// What is no object of the resource; a Scale can be shown as a table all the same.
+fn other(
+    call: &Call<'_>,
+    code: u16,
+    representation: Representation,
+    body: Value,
+) -> ApiResult<Response<Body>> {
+    let body = match representation.shape {
+        Shape::Table(version) if body["kind"] == "Scale" => {
+            let options = table_options(call, version, true)?;
+            columns::table_of_object(&Printer::of_scale(), &body, &options)
+        }
+        _ => body,
+    };
+    Ok(value(code, representation.format, &body))
+}
+
+fn list(
+    call: &Call<'_>,
+    representation: Representation,
+    list: List,
+    as_stored: bool,
+) -> ApiResult<Response<Body>> {
+    let mut metadata = json!({"resourceVersion": list.revision.to_string()});
+    if let Some(token) = &list.continue_token {
+        metadata["continue"] = token.as_str().into();
+    }
+    if let Some(remaining) = list.remaining {
+        metadata["remainingItemCount"] = remaining.into();
+    }
+    let resource = &call.resource;
+    let custom = resource.type_name.is_none();
+    if custom && list.continue_token.is_none() {
+        metadata["continue"] = "".into();
+    }
+    if as_stored && representation == Representation::default() {
+        let head = format!(
+            "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
+            resource.list_kind, resource.api_version
+        );
+        let mut response = Response::new(Body::list(head.into_bytes(), list.objects, custom));
+        let media_type = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        return Ok(response);
+    }
+    let objects: Vec<Value> = list.objects.iter().map(|object| call.decode(object)).collect();
+    let body = match representation.shape {
+        Shape::Table(version) => {
+            let options = table_options(call, version, true)?;
+            columns::table_of_list(&Printer::of(resource), &objects, &metadata, &options)
+        }
+        Shape::Metadata(version) => {
+            columns::partial_object_metadata_list(&objects, &metadata, meta_version(version))
+        }
+        Shape::Whole => {
+            let items: Vec<Value> = objects.into_iter().map(|object| item(object, custom)).collect();
+            json!({
+                "kind": &*resource.list_kind, "apiVersion": &*resource.api_version, "metadata": metadata, "items": items,
+            })
+        }
+    };
+    Ok(value(200, representation.format, &body))
+}
+
+/// Items of built-in lists go without kind and apiVersion.
+fn item(mut object: Value, custom: bool) -> Value {
+    if !custom && let Some(map) = object.as_object_mut() {
+        map.remove("apiVersion");
+        map.remove("kind");
+    }
+    object
+}
+
+fn shaped(call: &Call<'_>, shape: Shape, object: Value) -> ApiResult<Value> {
+    Ok(match shape {
+        Shape::Whole => object,
+        Shape::Metadata(version) => columns::partial_object_metadata(&object, meta_version(version)),
+        Shape::Table(version) => {
+            let options = table_options(call, version, true)?;
+            columns::table_of_object(&Printer::of(&call.resource), &object, &options)
+        }
+    })
+}
+
+fn table_options(call: &Call<'_>, version: &str, headers: bool) -> ApiResult<TableOptions> {
+    let include = IncludeObject::parse(call.query.get("includeObject"))?;
+    Ok(TableOptions { version: meta_version(version), include, headers, now: call.now })
+}
+
+fn meta_version(version: &str) -> MetaVersion {
+    MetaVersion::parse(version).unwrap_or(MetaVersion::V1)
+}
+
+/// Writes the items of one watch.
+struct EventWriter {
+    resource: std::sync::Arc<Resource>,
+    cluster: std::sync::Arc<Shared>,
+    representation: Representation,
+    table: Option<TableOptions>,
+}
+
+impl EventWriter {
+    fn of(call: &Call<'_>, representation: Representation) -> ApiResult<Self> {
+        let table = match representation.shape {
+            Shape::Table(version) => Some(table_options(call, version, true)?),
+            _ => None,
+        };
+        Ok(Self { resource: call.resource.clone(), cluster: call.cluster.clone(), representation, table })
+    }
+
+    fn line(&mut self, item: WatchItem) -> Bytes {
+        let as_stored = self.resource.storage_version == self.resource.api_version;
+        match item {
+            WatchItem::Object(event_type, object, line)
+                if as_stored && self.representation == Representation::default() =>
+            {
+                line.unwrap_or_else(|| event_line(event_type, object.bytes()))
+            }
+            WatchItem::Object(event_type, object, _) => {
+                let object = self.object(&object);
+                self.written(event_type.as_str(), &object)
+            }
+            WatchItem::Bookmark(revision, initial_end) => {
+                let bookmark = self.bookmark(revision, initial_end);
+                self.written("BOOKMARK", &bookmark)
+            }
+            WatchItem::Error(status) => self.written("ERROR", &status),
+        }
+    }
+
+    fn object(&mut self, object: &Object) -> Value {
+        let object = verbs::decode(&self.resource, object);
+        match (self.representation.shape, &mut self.table) {
+            (Shape::Table(_), Some(options)) => {
+                options.now = self.cluster.clock().now();
+                let table = columns::table_of_object(&Printer::of(&self.resource), &object, options);
+                // A watch says its columns once.
+                options.headers = false;
+                table
+            }
+            (Shape::Metadata(version), _) => columns::partial_object_metadata(&object, meta_version(version)),
+            _ => object,
+        }
+    }
+
+    fn bookmark(&mut self, revision: u64, initial_end: bool) -> Value {
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
+        if initial_end {
+            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        let object = json!({
+            "kind": &*self.resource.kind, "apiVersion": &*self.resource.api_version, "metadata": metadata,
+        });
+        match self.representation.shape {
+            Shape::Metadata(version) => columns::partial_object_metadata(&object, meta_version(version)),
+            Shape::Table(version) => json!({
+                "kind": "Table", "apiVersion": meta_version(version).api_version(), "metadata": metadata,
+                "columnDefinitions": null, "rows": null,
+            }),
+            Shape::Whole if self.resource.type_name.is_some() => {
+                // A bookmark of a built-in kind has the empty structs that every object of it has.
+                let mut whole = crate::machinery::conform::zero(&self.resource.schema);
+                if let (Some(whole), Value::Object(own)) = (whole.as_object_mut(), object) {
+                    whole.extend(own);
+                }
+                whole
+            }
+            Shape::Whole => object,
+        }
+    }
+
+    fn written(&self, event_type: &str, object: &Value) -> Bytes {
+        let event = json!({"type": event_type, "object": object});
+        if self.representation.format == Format::Yaml {
+            return format!("---\n{}", crate::machinery::encode::yaml(&event)).into();
+        }
+        format!("{event}\n").into()
+    }
+}
+
+/// What is answered where there is nothing at all.
+pub fn page_not_found() -> Response<Body> {
+    text(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n")
+}
+
+/// Writes a refusal.
+pub fn error(error: &ApiError, headers: &HeaderMap) -> Response<Body> {
+    let format = negotiation::negotiate(headers).map(|chosen| chosen.format).unwrap_or_default();
+    let mut response = value(error.code, format, &error.to_status());
+    let seconds =
+        error.details.as_ref().and_then(|details| details.get("retryAfterSeconds")).and_then(Value::as_u64);
+    if let Some(seconds) = seconds.filter(|seconds| *seconds > 0) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// Writes a value.
+pub fn value(code: u16, format: Format, value: &Value) -> Response<Body> {
+    match format {
+        Format::Json => json(code, format!("{value}\n")),
+        Format::Yaml => text(status(code), "application/yaml", crate::machinery::encode::yaml(value)),
+    }
+}
+
+fn json(code: u16, bytes: impl Into<Bytes>) -> Response<Body> {
+    text(status(code), "application/json", bytes)
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

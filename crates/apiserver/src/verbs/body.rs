@@ -1,0 +1,179 @@
+//! From the body of a write to an object: decoded, of the right kind, with unknown and duplicate fields told, in the
+//! normal form of its schema, with its defaults.
+
+use serde_json::Value;
+
+use super::Call;
+use crate::{
+    http::query::FieldValidation,
+    kinds::Resource,
+    machinery::{Schema, conform, decode, defaults, go_quoted, object},
+    status::{ApiError, ApiResult},
+};
+
+/// The kind of the object that a body must hold.
+pub struct Wanted<'a> {
+    /// Its apiVersion.
+    pub api_version: &'a str,
+    /// Its kind.
+    pub kind: &'a str,
+    /// Its fields.
+    pub schema: &'a Schema,
+}
+
+impl<'a> Wanted<'a> {
+    /// An object of the resource itself.
+    pub fn resource(resource: &'a Resource) -> Self {
+        Self { api_version: &resource.api_version, kind: &resource.kind, schema: &resource.schema }
+    }
+}
+
+const MEDIA_TYPES: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+/// The body as an object of the wanted kind, with plain and computed defaults.
+///
+/// # Errors
+/// 400 for what cannot be read, or (when strict) has unknown or duplicate fields; 415 for other media types.
+pub fn object(call: &mut Call<'_>, wanted: &Wanted<'_>, validation: FieldValidation) -> ApiResult<Value> {
+    let sent = match call.content_type.as_str() {
+        "" | "application/json" => {
+            decode::json(&call.body).map_err(|why| unrecognized(call, wanted, &why))?
+        }
+        "application/yaml" => decode::yaml(&call.body).map_err(|why| unrecognized(call, wanted, &why))?,
+        _ => {
+            return Err(ApiError::unsupported_media_type(format!(
+                "the body of the request was in an unknown format - accepted media types include: {MEDIA_TYPES}"
+            )));
+        }
+    };
+    let mut value = sent.value;
+    if value.is_null() {
+        value = Value::Object(serde_json::Map::new());
+    }
+    if !value.is_object() {
+        let why = "json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
+        return Err(unrecognized(call, wanted, why));
+    }
+    check_kind(call, wanted, &mut value)?;
+    conformed(call, wanted, value, &sent.duplicates, validation)
+}
+
+/// `value` in the normal form of the wanted kind; unknown fields and `duplicates` are told as `validation` says.
+fn conformed(
+    call: &mut Call<'_>,
+    wanted: &Wanted<'_>,
+    value: Value,
+    duplicates: &[String],
+    validation: FieldValidation,
+) -> ApiResult<Value> {
+    let mut wrong: Vec<String> =
+        duplicates.iter().map(|field| format!("duplicate field {}", go_quoted(field))).collect();
+    let value = tell(wanted, value, &mut wrong).map_err(|why| handled(wanted, &why))?;
+    match validation {
+        FieldValidation::Strict if !wrong.is_empty() => {
+            Err(handled(wanted, &format!("strict decoding error: {}", wrong.join(", "))))
+        }
+        FieldValidation::Warn => {
+            wrong.into_iter().take(WARNINGS_MAX).for_each(|sentence| call.warn(sentence));
+            Ok(value)
+        }
+        _ => Ok(value),
+    }
+}
+
+/// `value` in the normal form of the wanted kind, with its plain defaults. Sentences about unknown fields go to `wrong`.
+///
+/// # Errors
+/// A value of the wrong type, in Go's words.
+pub fn tell(wanted: &Wanted<'_>, mut value: Value, wrong: &mut Vec<String>) -> Result<Value, String> {
+    let api_version = object::map_mut(&mut value).remove("apiVersion");
+    let kind = object::map_mut(&mut value).remove("kind");
+    // An empty list asks to forget who owns what; the normal form would drop it.
+    let entries = object::meta(&value, "managedFields").and_then(Value::as_array);
+    let forget = entries.is_some_and(Vec::is_empty);
+    let unknown = conform::conform(wanted.schema, &mut value).map_err(|error| error.message)?;
+    let map = object::map_mut(&mut value);
+    map.insert("apiVersion".into(), api_version.unwrap_or_else(|| wanted.api_version.into()));
+    map.insert("kind".into(), kind.unwrap_or_else(|| wanted.kind.into()));
+    if forget {
+        object::metadata_mut(&mut value).insert("managedFields".into(), Value::Array(Vec::new()));
+    }
+    defaults::fill(wanted.schema, &mut value);
+    wrong.extend(unknown.fields.iter().map(|field| format!("unknown field {}", go_quoted(field))));
+    Ok(value)
+}
+
+/// More sentences than this would not fit in the headers of an answer.
+pub const WARNINGS_MAX: usize = 32;
+
+fn handled(wanted: &Wanted<'_>, why: &str) -> ApiError {
+    let version = wanted.api_version.rsplit('/').next().unwrap_or_default();
+    let kind = wanted.kind;
+    ApiError::bad_request(format!(
+        "{kind} in version {} cannot be handled as a {kind}: {why}",
+        go_quoted(version)
+    ))
+}
+
+fn unrecognized(call: &Call<'_>, wanted: &Wanted<'_>, why: &str) -> ApiError {
+    let text = String::from_utf8_lossy(&call.body[..call.body.len().min(TEXT_MAX)]).into_owned();
+    let shown = match (text.is_empty(), call.body.len() > TEXT_MAX) {
+        (true, _) => "<empty>".to_owned(),
+        (false, true) => format!("{text} ..."),
+        (false, false) => text,
+    };
+    let why = if why.contains("EOF while parsing") {
+        "couldn't get version/kind; json parse error: unexpected end of JSON input".to_owned()
+    } else if why.starts_with("unexpected GroupVersion") {
+        why.to_owned()
+    } else {
+        format!("couldn't get version/kind; json parse error: {why}")
+    };
+    ApiError::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {why} ({shown})",
+        wanted.kind
+    ))
+}
+
+/// How much of a body an error shows.
+const TEXT_MAX: usize = 35;
+
+/// Fills in a missing apiVersion and kind, and refuses others.
+fn check_kind(call: &Call<'_>, wanted: &Wanted<'_>, value: &mut Value) -> ApiResult<()> {
+    let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if api_version.matches('/').count() > 1 {
+        return Err(unrecognized(call, wanted, &format!("unexpected GroupVersion string: {api_version}")));
+    }
+    let api_version = if api_version.is_empty() { wanted.api_version.to_owned() } else { api_version };
+    let kind = if kind.is_empty() { wanted.kind.to_owned() } else { kind };
+    if api_version != wanted.api_version || kind != wanted.kind {
+        let version = api_version.rsplit('/').next().unwrap_or_default();
+        let why = if call.cluster.catalog().kind(&api_version, &kind).is_some() {
+            let package = |api_version: &str| {
+                let group = api_version.split_once('/').map_or("core", |(group, _)| group);
+                group.split('.').next().unwrap_or_default().to_owned()
+            };
+            format!(
+                "converting ({version}.{kind}) to ({}.{}): unknown conversion",
+                package(wanted.api_version),
+                wanted.kind
+            )
+        } else {
+            format!(
+                "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+                go_quoted(&kind),
+                go_quoted(&api_version)
+            )
+        };
+        return Err(ApiError::bad_request(format!(
+            "{kind} in version {} cannot be handled as a {}: {why}",
+            go_quoted(version),
+            wanted.kind
+        )));
+    }
+    let map = object::map_mut(value);
+    map.insert("apiVersion".into(), api_version.into());
+    map.insert("kind".into(), kind.into());
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! `DeleteOptions`: from the body of a deletion, else from its query.
+
+use serde_json::{Value, json};
+
+use super::{
+    Call,
+    body::{self, Wanted},
+};
+use crate::{
+    http::query::{FieldValidation, check_dry_run},
+    machinery::{FieldErrors, Path, builtin, invalid::Cause},
+    status::{ApiError, ApiResult, Qualified},
+};
+
+/// How an object is to be deleted.
+#[derive(Debug, Clone, Default)]
+pub struct DeleteOptions {
+    /// Whether nothing is to be changed.
+    pub dry_run: bool,
+    /// How many seconds it may live on.
+    pub grace_period: Option<i64>,
+    /// What becomes of its dependents.
+    pub propagation: Option<Propagation>,
+    /// The uid that it must have.
+    pub uid: Option<String>,
+    /// The resourceVersion that it must have.
+    pub resource_version: Option<String>,
+}
+
+/// What becomes of the dependents of what is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// They stay.
+    Orphan,
+    /// They are deleted afterwards.
+    Background,
+    /// They are deleted first.
+    Foreground,
+}
+
+const TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+
+/// Reads the options of a deletion.
+///
+/// # Errors
+/// 400 for what cannot be read, 422 for what makes no sense.
+pub fn delete_options(call: &mut Call<'_>) -> ApiResult<DeleteOptions> {
+    let options = if call.body.is_empty() { from_query(call)? } else { from_body(call)? };
+    let mut errors = FieldErrors::new();
+    let dry_run = options["dryRun"].as_array().cloned().unwrap_or_default();
+    let orphan = options["orphanDependents"].as_bool();
+    let policy = options["propagationPolicy"].as_str();
+    if orphan.is_some() && policy.is_some() {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        errors.invalid(&Path::new("propagationPolicy"), policy, why);
+    }
+    let propagation = match policy {
+        None => orphan.map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
+        Some("Orphan") => Some(Propagation::Orphan),
+        Some("Background") => Some(Propagation::Background),
+        Some("Foreground") => Some(Propagation::Foreground),
+        Some(other) => {
+            let supported = ["Background", "Foreground", "Orphan", "nil"];
+            errors.push(
+                Cause::FieldValueNotSupported,
+                &Path::new("propagationPolicy"),
+                format!(
+                    "Unsupported value: {}: supported values: {}",
+                    crate::machinery::go_quoted(other),
+                    supported.map(crate::machinery::go_quoted).join(", ")
+                ),
+            );
+            None
+        }
+    };
+    check_dry_run(&dry_run, &mut errors);
+    if !errors.is_empty() {
+        return Err(ApiError::invalid(
+            Qualified { group: "meta.k8s.io", name: "DeleteOptions" },
+            "",
+            &errors,
+        ));
+    }
+    let precondition = |field: &str| options["preconditions"][field].as_str().map(str::to_owned);
+    Ok(DeleteOptions {
+        dry_run: !dry_run.is_empty(),
+        grace_period: options["gracePeriodSeconds"].as_i64(),
+        propagation,
+        uid: precondition("uid"),
+        resource_version: precondition("resourceVersion"),
+    })
+}
+
+fn from_body(call: &mut Call<'_>) -> ApiResult<Value> {
+    // Kubernetes takes DeleteOptions of the version v1 and of each group's own, and dryRun from the body alone.
+    let sent = if call.content_type == "application/yaml" {
+        crate::machinery::decode::yaml(&call.body)
+    } else {
+        crate::machinery::decode::json(&call.body)
+    };
+    let api_version = sent.ok().and_then(|sent| sent.value["apiVersion"].as_str().map(str::to_owned));
+    let own = call.resource.api_version.to_string();
+    let api_version =
+        api_version.filter(|version| *version == own || version == "meta.k8s.io/v1").unwrap_or("v1".into());
+    let Some(schema) = builtin::schema(TYPE) else {
+        return Err(ApiError::internal("no schema of DeleteOptions"));
+    };
+    let wanted = Wanted { api_version: &api_version, kind: "DeleteOptions", schema };
+    body::object(call, &wanted, FieldValidation::Ignore)
+}
+
+fn from_query(call: &Call<'_>) -> ApiResult<Value> {
+    let query = call.query;
+    let mut options = json!({});
+    let dry_run: Vec<&str> = query.all("dryRun").filter(|value| !value.is_empty()).collect();
+    if !dry_run.is_empty() {
+        options["dryRun"] = dry_run.into();
+    }
+    if let Some(seconds) = query.number("gracePeriodSeconds")? {
+        options["gracePeriodSeconds"] = seconds.into();
+    }
+    if query.has("orphanDependents") {
+        options["orphanDependents"] = query.flag("orphanDependents").into();
+    }
+    if query.has("propagationPolicy") {
+        options["propagationPolicy"] = query.get("propagationPolicy").into();
+    }
+    Ok(options)
+}

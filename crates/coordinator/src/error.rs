@@ -1,0 +1,77 @@
+//! What can fail, one type an operation.
+
+use crate::{Key, Write};
+
+/// Any error an observer may return: it is logged, shown in the status, and the key is retried.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// An observer could not be added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// Names are unique, because field managers, metrics and the command line go by them.
+    #[error("there is an observer named {0} already")]
+    DuplicateName(String),
+    /// Without a watch nothing would ever wake it.
+    #[error("observer {0} watches nothing")]
+    WatchesNothing(String),
+    /// An index over a kind that it does not watch would always be empty.
+    #[error("observer {observer} has an index {index} over a kind that it does not watch")]
+    IndexOfUnwatchedKind {
+        /// The observer.
+        observer: String,
+        /// The index.
+        index: &'static str,
+    },
+}
+
+/// A write that the server refused, or whose answer was lost.
+#[derive(Debug, thiserror::Error)]
+#[error("{write}: {source}")]
+pub struct WriteError {
+    /// What was written where.
+    pub write: Write,
+    /// Why it failed.
+    #[source]
+    pub source: Box<kube::Error>,
+}
+
+impl WriteError {
+    /// The server's status, if it answered.
+    pub fn status(&self) -> Option<&kube::core::Status> {
+        match &*self.source {
+            kube::Error::Api(status) => Some(status),
+            _ => None,
+        }
+    }
+}
+
+/// A plan could not be made on request.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// No observer has this name.
+    #[error("there is no observer named {0}")]
+    NoSuchObserver(String),
+    /// It is a reconciler or a callback.
+    #[error("observer {0} makes no plans")]
+    MakesNoPlans(String),
+    /// It has no view yet.
+    #[error("observer {0} has not synced yet")]
+    NotSynced(String),
+    /// The observer itself returned an error.
+    #[error("cannot plan for {key}: {source}")]
+    Failed {
+        /// The key that was to be planned.
+        key: Key,
+        /// The observer's error.
+        #[source]
+        source: BoxError,
+    },
+}
+
+/// The coordinator could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It runs already.
+    #[error("the coordinator runs already")]
+    RunsAlready,
+}

@@ -1,0 +1,366 @@
+//! A feed: one watch of the server, its store, and the inboxes of those who subscribed to it.
+//!
+//! Invariant: a subscriber takes events and the snapshot that they lead to in one step, under the feed's lock, so that
+//! what it sees and what it was told of never differ. The lock is only held for moments, never across an await, and
+//! nothing of a subscriber runs under it: no subscriber can stall the watch.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::activity::Activity;
+use crate::pending::PendingSet;
+use crate::store::Snapshot;
+use crate::wire::{Line, Source};
+use crate::{Delivery, Event, Object, WatchState, WatchStatus};
+
+/// One watch of the server for all who want it.
+pub(crate) struct Feed {
+    pub(crate) source: Source,
+    /// Ends the watch.
+    pub(crate) cancel: CancellationToken,
+    activity: Arc<Activity>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    snapshot: Snapshot,
+    state: WatchState,
+    /// Whether a whole list has been seen.
+    listed: bool,
+    lists: u64,
+    watches: u64,
+    subscribers: BTreeMap<u64, Subscriber>,
+    next_subscriber: u64,
+}
+
+struct Subscriber {
+    inbox: Inbox,
+    /// It has taken nothing yet; its first take is a snapshot.
+    fresh: bool,
+    signal: Arc<Notify>,
+}
+
+enum Inbox {
+    Levels(PendingSet),
+    Edges(Edges),
+}
+
+/// The inbox of a subscriber that wants every change.
+struct Edges {
+    events: VecDeque<Event>,
+    capacity: usize,
+    /// It left the shared watch because it was full: the state it was last told of.
+    behind: Option<Snapshot>,
+    gaps: u64,
+    room: Arc<Notify>,
+}
+
+/// What a subscriber takes: events, and the snapshot that they lead to.
+pub(crate) struct Taken {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) events: Vec<Event>,
+    /// How many gaps there were so far.
+    pub(crate) gaps: u64,
+    /// The subscriber has left the shared watch and needs to catch up.
+    pub(crate) behind: bool,
+}
+
+/// How far catching up has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Behind,
+    /// There is no room for more; the line was not taken.
+    Full,
+    /// It is on the shared watch again, or gone.
+    CaughtUp,
+}
+
+impl Feed {
+    pub(crate) fn new(source: Source, activity: Arc<Activity>) -> Self {
+        Self {
+            source,
+            cancel: CancellationToken::new(),
+            activity,
+            inner: Mutex::new(Inner {
+                snapshot: Snapshot::default(),
+                state: WatchState::Listing,
+                listed: false,
+                lists: 0,
+                watches: 0,
+                subscribers: BTreeMap::new(),
+                next_subscriber: 0,
+            }),
+        }
+    }
+
+    // What the watch does.
+
+    /// Takes in a line of the watch that is about an object or a bookmark.
+    pub(crate) fn tell(&self, line: Line) {
+        self.change(|inner| {
+            let Inner { snapshot, subscribers, .. } = inner;
+            if !matches!(line, Line::Bookmark(_)) {
+                for subscriber in subscribers.values_mut() {
+                    subscriber.leave_if_full(snapshot);
+                }
+            }
+            apply(line, snapshot, |event| {
+                for subscriber in subscribers.values_mut() {
+                    subscriber.push(&event);
+                }
+            });
+        });
+    }
+
+    /// Takes in a whole list.
+    pub(crate) fn replace(&self, list: Vec<Object>, resource_version: &str) {
+        self.change(|inner| {
+            inner.lists += 1;
+            inner.listed = true;
+            inner.state = WatchState::Synced;
+            let Inner { snapshot, subscribers, .. } = inner;
+            snapshot.replace(list, resource_version, |event| {
+                for subscriber in subscribers.values_mut() {
+                    subscriber.push(&event);
+                }
+            });
+        });
+    }
+
+    /// Takes in that the kind does not exist, and with it none of its objects.
+    pub(crate) fn missing(&self) {
+        self.change(|inner| {
+            inner.state = WatchState::Missing;
+            let Inner { snapshot, subscribers, .. } = inner;
+            snapshot.replace(Vec::new(), "", |event| {
+                for subscriber in subscribers.values_mut() {
+                    subscriber.push(&event);
+                }
+            });
+        });
+    }
+
+    /// Takes in that the watch does not work for now.
+    pub(crate) fn fail(&self, state: WatchState) {
+        self.change(|inner| inner.state = state);
+    }
+
+    /// Takes in that a watch has been opened.
+    pub(crate) fn opened(&self) {
+        self.change(|inner| {
+            inner.watches += 1;
+            inner.state = WatchState::Synced;
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
+        let mut inner = self.inner.lock();
+        change(&mut inner);
+        // Bookmarks and states too: somebody may hold a key until a version is reached.
+        for subscriber in inner.subscribers.values() {
+            subscriber.signal.notify_one();
+        }
+        drop(inner);
+        self.activity.bump();
+    }
+
+    // What subscribers do.
+
+    /// Adds a subscriber, who is signalled when there is something to take.
+    pub(crate) fn subscribe(&self, delivery: Delivery, signal: Arc<Notify>) -> u64 {
+        let inbox = match delivery {
+            Delivery::Levels => Inbox::Levels(PendingSet::default()),
+            Delivery::Edges { capacity } => Inbox::Edges(Edges {
+                events: VecDeque::new(),
+                capacity,
+                behind: None,
+                gaps: 0,
+                room: Arc::default(),
+            }),
+        };
+        let mut inner = self.inner.lock();
+        inner.next_subscriber += 1;
+        let id = inner.next_subscriber;
+        signal.notify_one();
+        inner.subscribers.insert(id, Subscriber { inbox, fresh: true, signal });
+        id
+    }
+
+    /// Removes a subscriber; whether there are others.
+    pub(crate) fn unsubscribe(&self, id: u64) -> bool {
+        let mut inner = self.inner.lock();
+        if let Some(Subscriber { inbox: Inbox::Edges(edges), .. }) = inner.subscribers.remove(&id) {
+            edges.room.notify_one();
+        }
+        !inner.subscribers.is_empty()
+    }
+
+    /// What has happened since the last take; at first, everything there is.
+    pub(crate) fn take(&self, id: u64) -> Option<Taken> {
+        let mut inner = self.inner.lock();
+        let Inner { snapshot, subscribers, .. } = &mut *inner;
+        let subscriber = subscribers.get_mut(&id)?;
+        if std::mem::take(&mut subscriber.fresh) {
+            let events = snapshot.iter().cloned().map(Event::Added).collect();
+            return Some(Taken { snapshot: snapshot.clone(), events, gaps: 0, behind: false });
+        }
+        Some(match &mut subscriber.inbox {
+            Inbox::Levels(pending) => {
+                Taken { snapshot: snapshot.clone(), events: pending.take(), gaps: 0, behind: false }
+            }
+            Inbox::Edges(edges) => {
+                edges.room.notify_one();
+                Taken {
+                    snapshot: edges.behind.as_ref().unwrap_or(snapshot).clone(),
+                    events: edges.events.drain(..).collect(),
+                    gaps: edges.gaps,
+                    behind: edges.behind.is_some(),
+                }
+            }
+        })
+    }
+
+    /// Whether there is something for this subscriber to take.
+    pub(crate) fn has_news(&self, id: u64) -> bool {
+        self.inner.lock().subscribers.get(&id).is_some_and(|subscriber| {
+            subscriber.fresh
+                || match &subscriber.inbox {
+                    Inbox::Levels(pending) => !pending.is_empty(),
+                    Inbox::Edges(edges) => !edges.events.is_empty() || edges.behind.is_some(),
+                }
+        })
+    }
+
+    /// Whether a subscriber may begin: the objects have been listed, or it does without them.
+    pub(crate) fn is_ready(&self, required: bool) -> bool {
+        let inner = self.inner.lock();
+        inner.listed || (!required && matches!(inner.state, WatchState::Missing | WatchState::Forbidden(_)))
+    }
+
+    pub(crate) fn state(&self) -> WatchState {
+        self.inner.lock().state.clone()
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.inner.lock().snapshot.clone()
+    }
+
+    pub(crate) fn status(&self) -> WatchStatus {
+        let inner = self.inner.lock();
+        WatchStatus {
+            kind: self.source.kind.clone(),
+            namespace: self.source.namespace.clone(),
+            labels: self.source.labels.clone(),
+            fields: self.source.fields.clone(),
+            detail: self.source.detail,
+            state: inner.state.clone(),
+            observers: inner.subscribers.len(),
+            objects: inner.snapshot.len(),
+            position: inner.snapshot.position(),
+            lists: inner.lists,
+            watches: inner.watches,
+        }
+    }
+
+    // What a subscriber of edges does that fell behind.
+
+    /// The resource version from which it must read on; none if it has caught up.
+    pub(crate) fn behind_at(&self, id: u64) -> Option<u64> {
+        self.inner.lock().edges(id)?.behind.as_ref().map(Snapshot::position)
+    }
+
+    /// What tells that there is room again.
+    pub(crate) fn room(&self, id: u64) -> Option<Arc<Notify>> {
+        self.inner.lock().edges(id).map(|edges| Arc::clone(&edges.room))
+    }
+
+    /// Takes in a line of its own watch.
+    pub(crate) fn tell_behind(&self, id: u64, line: &Line) -> Progress {
+        self.change_behind(id, |edges, behind, _| {
+            if edges.events.len() >= edges.capacity {
+                return Progress::Full;
+            }
+            apply(line.clone(), behind, |event| edges.events.push_back(event));
+            Progress::Behind
+        })
+    }
+
+    /// Takes in that the server has forgotten how it went on from there: tells the difference to the present.
+    pub(crate) fn skip_gap(&self, id: u64) -> Progress {
+        self.change_behind(id, |edges, behind, now| {
+            edges.gaps += 1;
+            let list = now.iter().cloned().collect();
+            behind.replace(list, &now.position().to_string(), |event| edges.events.push_back(event));
+            Progress::CaughtUp
+        })
+    }
+
+    fn change_behind(
+        &self,
+        id: u64,
+        change: impl FnOnce(&mut Edges, &mut Snapshot, &Snapshot) -> Progress,
+    ) -> Progress {
+        let mut inner = self.inner.lock();
+        let now = inner.snapshot.clone();
+        let Some(edges) = inner.edges(id) else { return Progress::CaughtUp };
+        let Some(mut behind) = edges.behind.take() else { return Progress::CaughtUp };
+        let mut progress = change(edges, &mut behind, &now);
+        if progress == Progress::Behind && behind.has_caught_up_with(&now) {
+            progress = Progress::CaughtUp;
+        }
+        if progress != Progress::CaughtUp {
+            edges.behind = Some(behind);
+        }
+        if let Some(subscriber) = inner.subscribers.get(&id) {
+            subscriber.signal.notify_one();
+        }
+        drop(inner);
+        self.activity.bump();
+        progress
+    }
+}
+
+impl Inner {
+    fn edges(&mut self, id: u64) -> Option<&mut Edges> {
+        match &mut self.subscribers.get_mut(&id)?.inbox {
+            Inbox::Edges(edges) => Some(edges),
+            Inbox::Levels(_) => None,
+        }
+    }
+}
+
+impl Subscriber {
+    fn push(&mut self, event: &Event) {
+        if self.fresh {
+            return;
+        }
+        match &mut self.inbox {
+            Inbox::Levels(pending) => pending.push(event.clone()),
+            Inbox::Edges(Edges { behind: Some(_), .. }) => {}
+            Inbox::Edges(edges) => edges.events.push_back(event.clone()),
+        }
+    }
+
+    /// Takes a full inbox of edges off the shared watch, as of `now`.
+    fn leave_if_full(&mut self, now: &Snapshot) {
+        if let Inbox::Edges(edges) = &mut self.inbox
+            && edges.behind.is_none()
+            && edges.events.len() >= edges.capacity
+        {
+            edges.behind = Some(now.clone());
+        }
+    }
+}
+
+fn apply(line: Line, snapshot: &mut Snapshot, tell: impl FnMut(Event)) {
+    match line {
+        Line::Applied(object) => snapshot.apply(object, tell),
+        Line::Deleted(object) => snapshot.delete(object, tell),
+        Line::Bookmark(resource_version) => snapshot.advance(&resource_version),
+        Line::Error(_) | Line::Unknown => {}
+    }
+}

@@ -1,0 +1,95 @@
+//! Which feeds there are: one for each source that somebody subscribed to, and none else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::activity::Activity;
+use crate::feed::{Feed, Taken};
+use crate::wire::Source;
+use crate::{Delivery, Detail, WatchStatus};
+
+/// All feeds of a coordinator.
+pub(crate) struct Feeds {
+    registry: Mutex<Registry>,
+    activity: Arc<Activity>,
+    /// Notified when there is a feed to start.
+    pub(crate) changed: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Registry {
+    feeds: BTreeMap<Source, Arc<Feed>>,
+    to_start: Vec<Arc<Feed>>,
+}
+
+/// A subscriber's end of a feed. Dropping it ends the subscription, and the feed if it was the last.
+pub(crate) struct Subscription {
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) id: u64,
+    /// What was asked for; the feed may have more.
+    pub(crate) serves: Source,
+    feeds: Arc<Feeds>,
+}
+
+impl Feeds {
+    pub(crate) fn new(activity: Arc<Activity>, changed: Arc<Notify>) -> Self {
+        Self { registry: Mutex::default(), activity, changed }
+    }
+
+    /// Subscribes to a source. Metadata comes from the feed of whole objects where there is one.
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        source: &Source,
+        delivery: Delivery,
+        signal: Arc<Notify>,
+    ) -> Subscription {
+        let mut registry = self.registry.lock();
+        let whole = Source { detail: Detail::Whole, ..source.clone() };
+        let known = registry.feeds.get(&whole).or_else(|| registry.feeds.get(source)).map(Arc::clone);
+        let feed = known.unwrap_or_else(|| {
+            let feed = Arc::new(Feed::new(source.clone(), Arc::clone(&self.activity)));
+            registry.feeds.insert(source.clone(), Arc::clone(&feed));
+            registry.to_start.push(Arc::clone(&feed));
+            self.changed.notify_one();
+            feed
+        });
+        let id = feed.subscribe(delivery, signal);
+        Subscription { feed, id, serves: source.clone(), feeds: Arc::clone(self) }
+    }
+
+    /// The feeds whose watch is to be started.
+    pub(crate) fn take_new(&self) -> Vec<Arc<Feed>> {
+        std::mem::take(&mut self.registry.lock().to_start)
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Feed>> {
+        self.registry.lock().feeds.values().map(Arc::clone).collect()
+    }
+
+    pub(crate) fn statuses(&self) -> Vec<WatchStatus> {
+        self.all().iter().map(|feed| feed.status()).collect()
+    }
+}
+
+impl Subscription {
+    pub(crate) fn take(&self) -> Option<Taken> {
+        self.feed.take(self.id)
+    }
+
+    pub(crate) fn has_news(&self) -> bool {
+        self.feed.has_news(self.id)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut registry = self.feeds.registry.lock();
+        if !self.feed.unsubscribe(self.id) {
+            registry.feeds.remove(&self.feed.source);
+            self.feed.cancel.cancel();
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Waiting until all is done: for tests, which so never sleep.
+
+use std::sync::Arc;
+
+use crate::WatchState;
+use crate::entry::Entry;
+use crate::feed::Feed;
+use crate::listwatch::list_headers;
+use crate::runtime::Runtime;
+use crate::store::{Snapshot, parse_version};
+use crate::{Object, wire::Source};
+
+/// How often a failed list is repeated at once, before the watch is left to its own retries.
+const ATTEMPTS: usize = 10;
+
+/// Completes when what the server had when it was called has been seen, and all that followed has been done.
+pub(crate) async fn wait(runtime: &Runtime, entries: impl Fn() -> Vec<Arc<Entry>>) {
+    loop {
+        let count = quiet(runtime, &entries).await;
+        let mut agreed = true;
+        for feed in runtime.feeds.all() {
+            agreed &= agrees_with_server(runtime, &feed).await;
+        }
+        // Nothing has happened while the server was asked: what was quiet has seen everything.
+        if agreed && runtime.activity.count() == count {
+            return;
+        }
+    }
+}
+
+/// Completes when nobody has anything to do; returns the count of activity as of before that was found.
+async fn quiet(runtime: &Runtime, entries: &impl Fn() -> Vec<Arc<Entry>>) -> u64 {
+    loop {
+        let count = runtime.activity.count();
+        let listing = runtime.feeds.all().iter().any(|feed| feed.state() == WatchState::Listing);
+        if !listing && entries().iter().all(|entry| entry.is_quiet()) {
+            return count;
+        }
+        runtime.activity.after(count).await;
+    }
+}
+
+/// Lists a feed's source from the server, and waits until the feed has seen at least that. False if it must be asked
+/// again.
+async fn agrees_with_server(runtime: &Runtime, feed: &Feed) -> bool {
+    if matches!(feed.state(), WatchState::Missing | WatchState::Forbidden(_)) {
+        return true;
+    }
+    let Some((objects, version)) = list(runtime, &feed.source).await else { return false };
+    let version = parse_version(&version).unwrap_or(0);
+    loop {
+        let count = runtime.activity.count();
+        if has_seen(&feed.snapshot(), &objects, version) {
+            return true;
+        }
+        if feed.cancel.is_cancelled()
+            || matches!(feed.state(), WatchState::Missing | WatchState::Forbidden(_))
+        {
+            return false;
+        }
+        runtime.activity.after(count).await;
+    }
+}
+
+async fn list(runtime: &Runtime, source: &Source) -> Option<(Vec<Object>, String)> {
+    for _ in 0..ATTEMPTS {
+        match list_headers(runtime, source).await {
+            Ok(list) => return Some(list),
+            Err(error) => tracing::debug!(%source, %error, "cannot list to see whether all is seen"),
+        }
+    }
+    let count = runtime.activity.count();
+    runtime.activity.after(count).await;
+    None
+}
+
+/// Whether a snapshot is at least as new as a list of this version.
+fn has_seen(snapshot: &Snapshot, list: &[Object], version: u64) -> bool {
+    if snapshot.position() >= version {
+        return true;
+    }
+    let number = |object: &Object| parse_version(object.resource_version()).unwrap_or(0);
+    let mut common = 0;
+    for listed in list {
+        match snapshot.get(listed.namespace(), listed.name()) {
+            Some(known) if number(known) >= number(listed) => {
+                common += usize::from(number(known) <= version);
+            }
+            _ => return false,
+        }
+    }
+    // What is known beyond the list is newer than it, or deleted without our having seen it.
+    snapshot.iter().filter(|known| number(known) <= version).count() <= common
+}

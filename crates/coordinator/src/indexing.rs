@@ -1,0 +1,44 @@
+//! Keeping an observer's declared indexes as events are told.
+
+use std::collections::HashMap;
+
+use crate::view::Tables;
+use crate::{Event, Index, Key};
+
+/// The indexes of one observer, and which values each object had, so that they can be taken back.
+pub(crate) struct Indexing(Vec<Kept>);
+
+struct Kept {
+    index: Index,
+    /// Never iterated.
+    values: HashMap<Key, Vec<String>>,
+}
+
+impl Indexing {
+    pub(crate) fn new(indexes: &[Index]) -> Self {
+        Self(indexes.iter().map(|index| Kept { index: index.clone(), values: HashMap::new() }).collect())
+    }
+
+    /// Takes an event into the index tables.
+    pub(crate) fn update(&mut self, tables: &mut Tables, event: &Event) {
+        for Kept { index, values } in self.0.iter_mut().filter(|kept| kept.index.kind() == event.kind()) {
+            let Some(kind) = tables.kinds.iter_mut().find(|kind| kind.kind == *event.kind()) else {
+                continue;
+            };
+            let Some((_, table)) = kind.indexes.iter_mut().find(|(name, _)| *name == index.name()) else {
+                continue;
+            };
+            for value in values.remove(event.key()).into_iter().flatten() {
+                table.remove(event.object(), &value);
+            }
+            let Some(new) = event.new() else { continue };
+            let found = index.values(new);
+            if !found.is_empty() {
+                for value in &found {
+                    table.add(new, value);
+                }
+                values.insert(event.key().clone(), found);
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The two forms of an observer that work by key: the pure one, and the one that cannot be pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{BoxError, Context, Event, Key, ObserverSpec, Plan, View};
+
+/// An observer in two pure parts: which keys an event concerns, and what to do about a key.
+///
+/// Both are functions of their arguments alone: no I/O, no clock but [`View::now`], no chance. The coordinator
+/// executes the plans, so that the same observer runs live, dry and in simulation. A panic in either restarts this
+/// observer alone.
+pub trait Observer: Send + Sync + 'static {
+    /// What it is, as data. Asked once, when it is added.
+    fn spec(&self) -> ObserverSpec;
+
+    /// The keys to serve because of this event. A key need not exist, nor be of a watched kind.
+    ///
+    /// `view` has the event applied already. The default is [`default_wake`]: an object of the primary kind wakes
+    /// itself, any other its controller if that is of the primary kind.
+    fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
+        default_wake(event, view)
+    }
+
+    /// What to do about a key, given what the cluster looks like. Called again whenever the key is woken, so that it
+    /// plans from what is there (levels), not from what happened (edges).
+    ///
+    /// The view never is older than the last plan's writes for this key, see [`Freshness`](crate::Freshness).
+    /// An error is a retry with back-off.
+    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError>;
+}
+
+impl<T: Observer + ?Sized> Observer for Arc<T> {
+    fn spec(&self) -> ObserverSpec {
+        (**self).spec()
+    }
+
+    fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
+        (**self).wake(event, view)
+    }
+
+    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+        (**self).plan(key, view)
+    }
+}
+
+impl<T: Observer + ?Sized> Observer for Box<T> {
+    fn spec(&self) -> ObserverSpec {
+        (**self).spec()
+    }
+
+    fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
+        (**self).wake(event, view)
+    }
+
+    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+        (**self).plan(key, view)
+    }
+}
+
+impl<T: Observer + ?Sized> Observer for &'static T {
+    fn spec(&self) -> ObserverSpec {
+        (**self).spec()
+    }
+
+    fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
+        (**self).wake(event, view)
+    }
+
+    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+        (**self).plan(key, view)
+    }
+}
+
+/// An observer that cannot be pure, because it speaks with something besides the API server.
+///
+/// Everything else is as for an [`Observer`]; writes go through [`Context::write`] or [`Context::execute`], so that
+/// they too are seen before the key is served again.
+#[async_trait]
+pub trait Reconciler: Send + Sync + 'static {
+    /// What it is, as data. Asked once, when it is added.
+    fn spec(&self) -> ObserverSpec;
+
+    /// The keys to serve because of this event, see [`Observer::wake`].
+    fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
+        default_wake(event, view)
+    }
+
+    /// Serves a key. It is dropped at its next `await` when the coordinator shuts down.
+    async fn reconcile(&self, key: &Key, cx: &Context) -> Result<Action, BoxError>;
+}
+
+/// When to serve a key again, if nothing else wakes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Action {
+    pub(crate) requeue_after: Option<Duration>,
+}
+
+impl Action {
+    /// When something wakes it.
+    pub fn done() -> Self {
+        Self::default()
+    }
+
+    /// After `delay`, whatever happens until then.
+    pub fn after(delay: Duration) -> Self {
+        Self { requeue_after: Some(delay) }
+    }
+}
+
+/// What a callback may return: nothing, an [`Action`], or a result of either.
+pub trait IntoAction {
+    /// The action, or why it failed.
+    fn into_action(self) -> Result<Action, BoxError>;
+}
+
+impl IntoAction for () {
+    fn into_action(self) -> Result<Action, BoxError> {
+        Ok(Action::done())
+    }
+}
+
+impl IntoAction for Action {
+    fn into_action(self) -> Result<Action, BoxError> {
+        Ok(self)
+    }
+}
+
+impl<T: IntoAction, E: Into<BoxError>> IntoAction for Result<T, E> {
+    fn into_action(self) -> Result<Action, BoxError> {
+        self.map_err(Into::into).and_then(IntoAction::into_action)
+    }
+}
+
+/// The keys that events wake by default: an object of the primary kind wakes itself, any other its controller, before
+/// and after the change, if that is of the primary kind.
+pub fn default_wake(event: &Event, view: &View) -> Vec<Key> {
+    match view.primary() {
+        Some(primary) if primary != event.kind() => event.controller_keys(primary),
+        _ => vec![event.key().clone()],
+    }
+}

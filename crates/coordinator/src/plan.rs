@@ -1,0 +1,196 @@
+//! What an observer wants done about a key: writes and events, as data.
+
+use std::any::{Any, TypeId, type_name};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Resource;
+use serde::Serialize;
+
+use crate::{BoxError, EventRecord, Key, Write};
+
+/// Writes and events, in the order in which they are to be executed, and when to look again.
+///
+/// An empty plan means that everything is as it should be. Steps are executed one after the other; a write that fails
+/// ends the plan, and the key is planned anew after a back-off. An event after a write is thus only emitted or
+/// recorded if the write succeeded.
+#[derive(Default)]
+pub struct Plan {
+    steps: Vec<Step>,
+    requeue_after: Option<Duration>,
+    error: Option<BoxError>,
+}
+
+/// One step of a [`Plan`].
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Write to the API server.
+    Write(Write),
+    /// Tell other observers.
+    Emit(Emission),
+    /// Record a Kubernetes Event.
+    Record(Box<EventRecord>),
+}
+
+/// A typed event for other observers, with its type erased.
+#[derive(Clone)]
+pub struct Emission {
+    type_id: TypeId,
+    type_name: &'static str,
+    value: Arc<dyn Any + Send + Sync>,
+}
+
+impl Plan {
+    /// Nothing to do.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds any write.
+    pub fn write(&mut self, write: Write) -> &mut Self {
+        self.steps.push(Step::Write(write));
+        self
+    }
+
+    /// Creates an object.
+    pub fn create<K>(&mut self, object: &K) -> &mut Self
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        self.encoded(Write::create(object))
+    }
+
+    /// Replaces an object by a changed copy of what was read.
+    pub fn update<K>(&mut self, object: &K) -> &mut Self
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        self.encoded(Write::update(object))
+    }
+
+    /// Replaces the status of an object.
+    pub fn update_status<K>(&mut self, object: &K) -> &mut Self
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        self.encoded(Write::update_status(object))
+    }
+
+    /// Applies an object server-side as the observer's field manager, without force.
+    pub fn apply<K>(&mut self, object: &K) -> &mut Self
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        self.encoded(Write::apply(object))
+    }
+
+    /// Deletes an object by key. With [`Write::delete_object`] only that very object.
+    pub fn delete(&mut self, key: Key) -> &mut Self {
+        self.write(Write::delete(key))
+    }
+
+    /// Tells the observers that subscribed to events of type `T`.
+    pub fn emit<T: Send + Sync + 'static>(&mut self, event: T) -> &mut Self {
+        self.steps.push(Step::Emit(Emission::new(event)));
+        self
+    }
+
+    /// Records a Kubernetes Event.
+    pub fn record(&mut self, event: EventRecord) -> &mut Self {
+        self.steps.push(Step::Record(Box::new(event)));
+        self
+    }
+
+    /// Plans the key again after `delay`, whatever happens until then; the sooner of two wishes counts.
+    pub fn requeue_after(&mut self, delay: Duration) -> &mut Self {
+        self.requeue_after = Some(self.requeue_after.map_or(delay, |sooner| sooner.min(delay)));
+        self
+    }
+
+    /// The steps in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The writes in order.
+    pub fn writes(&self) -> impl Iterator<Item = &Write> {
+        self.steps.iter().filter_map(|step| if let Step::Write(write) = step { Some(write) } else { None })
+    }
+
+    /// The Kubernetes Events to be recorded, in order.
+    pub fn records(&self) -> impl Iterator<Item = &EventRecord> {
+        self.steps
+            .iter()
+            .filter_map(|step| if let Step::Record(record) = step { Some(&**record) } else { None })
+    }
+
+    /// The emitted events of type `T`, in order.
+    pub fn emitted<T: Send + Sync + 'static>(&self) -> impl Iterator<Item = Arc<T>> {
+        self.steps.iter().filter_map(|step| if let Step::Emit(event) = step { event.get() } else { None })
+    }
+
+    /// When to plan again whatever happens.
+    pub fn requeues_after(&self) -> Option<Duration> {
+        self.requeue_after
+    }
+
+    /// Whether there is nothing to do but, perhaps, to wait.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.error.is_none()
+    }
+
+    /// The steps, unless one of them could not be encoded: then nothing is to be executed.
+    pub(crate) fn into_steps(self) -> Result<Vec<Step>, BoxError> {
+        self.error.map_or(Ok(self.steps), Err)
+    }
+
+    fn encoded(&mut self, write: Result<Write, serde_json::Error>) -> &mut Self {
+        match write {
+            Ok(write) => self.steps.push(Step::Write(write)),
+            Err(error) => self.error = Some(error.into()),
+        }
+        self
+    }
+}
+
+impl Emission {
+    /// Erases the type of an event.
+    pub fn new<T: Send + Sync + 'static>(event: T) -> Self {
+        Self { type_id: TypeId::of::<T>(), type_name: type_name::<T>(), value: Arc::new(event) }
+    }
+
+    /// The event, if it is of type `T`.
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        Arc::clone(&self.value).downcast().ok()
+    }
+
+    /// The name of its type.
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
+    pub(crate) fn type_id(&self) -> TypeId {
+        self.type_id
+    }
+}
+
+impl fmt::Debug for Emission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.type_name)
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut plan = f.debug_struct("Plan");
+        plan.field("steps", &self.steps);
+        if let Some(delay) = self.requeue_after {
+            plan.field("requeue_after", &delay);
+        }
+        if let Some(error) = &self.error {
+            plan.field("error", error);
+        }
+        plan.finish()
+    }
+}

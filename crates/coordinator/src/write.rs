@@ -1,0 +1,260 @@
+//! A write to the API as data: what a plan consists of, what the coordinator executes, what a dry run prints.
+
+use std::fmt;
+
+use kube::Resource;
+use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{Key, Kind, Object};
+
+/// One write to the API server.
+#[derive(Clone, PartialEq)]
+pub struct Write {
+    /// The object written; for a create its name may be empty and `metadata.generateName` set instead.
+    pub target: Key,
+    /// The subresource, such as `status`.
+    pub subresource: Option<&'static str>,
+    /// What is done to it.
+    pub operation: Operation,
+    /// Who writes, for field ownership; the observer's [`component`](crate::ObserverSpec::component) if none.
+    pub field_manager: Option<String>,
+}
+
+/// What a [`Write`] does.
+#[derive(Clone, PartialEq)]
+pub enum Operation {
+    /// Create the object, or POST to the subresource.
+    Create(Value),
+    /// Replace the object by one that carries the `resourceVersion` it was read at.
+    Update(Value),
+    /// Change parts of it.
+    Patch(Patch),
+    /// Delete it. An object that is not there counts as deleted.
+    Delete(DeleteParams),
+}
+
+/// The four sorts of patch.
+#[derive(Clone, PartialEq)]
+pub enum Patch {
+    /// JSON patch (RFC 6902): a list of operations.
+    Json(Value),
+    /// JSON merge patch (RFC 7386).
+    Merge(Value),
+    /// Strategic merge patch, for built-in kinds only.
+    Strategic(Value),
+    /// Server-side apply of the fields given.
+    Apply {
+        /// The fields, with `apiVersion` and `kind`.
+        fields: Value,
+        /// Take over fields that others own.
+        force: bool,
+    },
+}
+
+impl Write {
+    /// Creates an object.
+    pub fn create<K>(object: &K) -> Result<Self, serde_json::Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        Ok(Self::new(Key::of(object), Operation::Create(serde_json::to_value(object)?)))
+    }
+
+    /// Replaces an object by a changed copy of what was read: its `resourceVersion` guards against lost updates.
+    pub fn update<K>(object: &K) -> Result<Self, serde_json::Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        Ok(Self::new(Key::of(object), Operation::Update(serde_json::to_value(object)?)))
+    }
+
+    /// Replaces the status of an object, as [`update`](Self::update) does the rest.
+    pub fn update_status<K>(object: &K) -> Result<Self, serde_json::Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        Ok(Self::update(object)?.on("status"))
+    }
+
+    /// Applies an object server-side; see [`force`](Self::force), [`managed_by`](Self::managed_by) and
+    /// [`on`](Self::on).
+    pub fn apply<K>(object: &K) -> Result<Self, serde_json::Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        let fields = serde_json::to_value(object)?;
+        Ok(Self::new(Key::of(object), Operation::Patch(Patch::Apply { fields, force: false })))
+    }
+
+    /// Creates an object of any kind from JSON.
+    pub fn create_value(kind: Kind, object: Value) -> Self {
+        Self::new(key_of_value(kind, &object), Operation::Create(object))
+    }
+
+    /// Replaces an object of any kind from JSON.
+    pub fn update_value(kind: Kind, object: Value) -> Self {
+        Self::new(key_of_value(kind, &object), Operation::Update(object))
+    }
+
+    /// Applies JSON fields of an object of any kind, `apiVersion` and `kind` are added.
+    pub fn apply_value(target: Key, mut fields: Value) -> Self {
+        if let Value::Object(map) = &mut fields {
+            map.entry("apiVersion").or_insert_with(|| target.kind().api_version().into());
+            map.entry("kind").or_insert_with(|| target.kind().name().into());
+        }
+        Self::new(target, Operation::Patch(Patch::Apply { fields, force: false }))
+    }
+
+    /// Merges JSON into an object.
+    pub fn merge(target: Key, patch: Value) -> Self {
+        Self::new(target, Operation::Patch(Patch::Merge(patch)))
+    }
+
+    /// Merges JSON into an object of a built-in kind, lists by their merge keys.
+    pub fn strategic(target: Key, patch: Value) -> Self {
+        Self::new(target, Operation::Patch(Patch::Strategic(patch)))
+    }
+
+    /// Executes JSON patch operations on an object; a `test` among them makes it conditional.
+    pub fn json(target: Key, operations: Value) -> Self {
+        Self::new(target, Operation::Patch(Patch::Json(operations)))
+    }
+
+    /// Deletes an object, see [`if_unchanged`](Self::if_unchanged), [`propagation`](Self::propagation) and
+    /// [`grace_period`](Self::grace_period).
+    pub fn delete(target: Key) -> Self {
+        Self::new(target, Operation::Delete(DeleteParams::default()))
+    }
+
+    /// Deletes this very object: if it has been replaced by another of its name meanwhile, that one stays.
+    pub fn delete_object(object: &Object) -> Self {
+        Self::delete(object.key().clone()).if_uid(object.uid())
+    }
+
+    /// POSTs to a subresource.
+    pub fn create_subresource(target: Key, subresource: &'static str, body: Value) -> Self {
+        Self::new(target, Operation::Create(body)).on(subresource)
+    }
+
+    /// Binds a Pod to a node.
+    pub fn bind(pod: Key, node: &str) -> Self {
+        let body = json!({
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod.name(), "namespace": pod.namespace()},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        });
+        Self::create_subresource(pod, "binding", body)
+    }
+
+    /// Evicts a Pod, which respects disruption budgets (429 while one forbids it).
+    pub fn evict(pod: Key) -> Self {
+        let body = json!({
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod.name(), "namespace": pod.namespace()},
+        });
+        Self::create_subresource(pod, "eviction", body)
+    }
+
+    /// Sets the replicas of anything that can be scaled.
+    pub fn scale(target: Key, replicas: i32) -> Self {
+        Self::merge(target, json!({"spec": {"replicas": replicas}})).on("scale")
+    }
+
+    /// Any write.
+    pub fn new(target: Key, operation: Operation) -> Self {
+        Self { target, subresource: None, operation, field_manager: None }
+    }
+
+    /// The same, on a subresource, such as `status`.
+    #[must_use]
+    pub fn on(mut self, subresource: &'static str) -> Self {
+        self.subresource = Some(subresource);
+        self
+    }
+
+    /// Sets the field manager.
+    #[must_use]
+    pub fn managed_by(mut self, field_manager: impl Into<String>) -> Self {
+        self.field_manager = Some(field_manager.into());
+        self
+    }
+
+    /// An apply that takes over fields that others own.
+    #[must_use]
+    pub fn force(mut self) -> Self {
+        if let Operation::Patch(Patch::Apply { force, .. }) = &mut self.operation {
+            *force = true;
+        }
+        self
+    }
+
+    /// A delete only of the object with this unique id.
+    #[must_use]
+    pub fn if_uid(self, uid: &str) -> Self {
+        self.precondition(|conditions| conditions.uid = Some(uid.to_owned()))
+    }
+
+    /// A delete only of this state of the object.
+    #[must_use]
+    pub fn if_unchanged(self, resource_version: &str) -> Self {
+        self.precondition(|conditions| conditions.resource_version = Some(resource_version.to_owned()))
+    }
+
+    /// A delete that treats dependents this way.
+    #[must_use]
+    pub fn propagation(mut self, policy: PropagationPolicy) -> Self {
+        if let Operation::Delete(params) = &mut self.operation {
+            params.propagation_policy = Some(policy);
+        }
+        self
+    }
+
+    /// A delete with this grace period.
+    #[must_use]
+    pub fn grace_period(mut self, seconds: u32) -> Self {
+        if let Operation::Delete(params) = &mut self.operation {
+            params.grace_period_seconds = Some(seconds);
+        }
+        self
+    }
+
+    /// The verb as RBAC names it.
+    pub fn verb(&self) -> &'static str {
+        match &self.operation {
+            Operation::Create(_) => "create",
+            Operation::Update(_) => "update",
+            Operation::Patch(_) => "patch",
+            Operation::Delete(_) => "delete",
+        }
+    }
+
+    fn precondition(mut self, set: impl FnOnce(&mut Preconditions)) -> Self {
+        if let Operation::Delete(params) = &mut self.operation {
+            set(params.preconditions.get_or_insert_default());
+        }
+        self
+    }
+}
+
+fn key_of_value(kind: Kind, object: &Value) -> Key {
+    let field = |name: &str| object.pointer(&format!("/metadata/{name}")).and_then(Value::as_str);
+    Key::of_kind(kind, field("namespace"), field("name").unwrap_or_default())
+}
+
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb(), self.target)?;
+        self.subresource.map_or(Ok(()), |subresource| write!(f, "/{subresource}"))
+    }
+}
+
+impl fmt::Debug for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the body: it may be a Secret's.
+        write!(f, "{self}")
+    }
+}

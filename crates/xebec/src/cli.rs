@@ -1,0 +1,196 @@
+//! The command line: what can be asked for, as data. What each command does stands in the module of its name.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::bench::BenchArguments;
+
+/// A Kubernetes cluster in one binary, and the crew that keeps a cluster in order.
+#[derive(Debug, Parser)]
+#[command(name = "xebec", version, propagate_version = true, max_term_width = 110)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+    /// How log lines look on standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// What is logged: a level (error, warn, info, debug, trace), or a level a module
+    /// (`warn,xebec_apiserver=debug`).
+    #[arg(long, global = true, env = "XEBEC_LOG", default_value = "warn", value_name = "FILTER")]
+    pub log: String,
+}
+
+/// What a command does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a whole cluster: API server, controllers, simulated nodes, and the observers.
+    ///
+    /// Prints where the kubeconfig is and how long it took to be ready, then what the observers do. Ends on Ctrl-C
+    /// (within a second; at once on the second). Nothing is kept on disk but the kubeconfig.
+    Up(UpArguments),
+    /// Start the Kubernetes API alone: no controllers, no nodes, no observers.
+    ///
+    /// For the tests of operators and clients in any language. Once ready it prints one line of JSON with `url` and
+    /// `kubeconfig` on standard output. `--port 0` takes a free port.
+    Apiserver(ApiserverArguments),
+    /// Run the observers alone, on a cluster that is there already.
+    ///
+    /// Connects as kubectl does: by --kubeconfig, else $KUBECONFIG, else the kubeconfig in the home directory; within
+    /// a pod, by its service account.
+    Run(RunArguments),
+    /// Measure a Kubernetes API, beside the bars that xebec holds itself to.
+    #[command(hide = true)]
+    Bench(BenchArguments),
+    /// Print the version of xebec, and of the Kubernetes that it is.
+    Version(VersionArguments),
+    /// Print the completion script of a shell; `source <(xebec completion bash)` turns it on.
+    Completion {
+        /// The shell that completes.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where and for whom an API server listens; the flags that `up` and `apiserver` share.
+#[derive(Args, Debug)]
+pub struct ServeArguments {
+    /// A manifest, or a directory of them (*.yaml, *.yml, *.json, in the order of their names), to apply at the start.
+    /// May be given more than once.
+    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR")]
+    pub filenames: Vec<PathBuf>,
+    /// The port to listen on; 0 takes a free one.
+    #[arg(long, default_value_t = 6443, value_name = "PORT")]
+    pub port: u16,
+    /// The address to listen on. Another than a loopback address needs --allow-remote.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
+    pub bind_address: IpAddr,
+    /// Listen to other machines, too: whoever has the kubeconfig or a token is then let in from anywhere.
+    #[arg(long)]
+    pub allow_remote: bool,
+    /// Users beside the kubeconfig's admin: a CSV file of `token,user,uid[,"group,group"]`, as kube-apiserver's.
+    #[arg(long, value_name = "FILE")]
+    pub token_auth_file: Option<PathBuf>,
+}
+
+/// The flags of `xebec up`.
+#[derive(Args, Debug)]
+pub struct UpArguments {
+    #[command(flatten)]
+    pub serve: ServeArguments,
+    /// Where the kubeconfig is written. One that xebec did not write is never overwritten.
+    #[arg(long, default_value = ".xebec/kubeconfig", value_name = "PATH")]
+    pub kubeconfig: PathBuf,
+    /// How many nodes the cluster has. They are simulated: their pods become ready, and those of Jobs end.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    pub nodes: u16,
+    #[command(flatten)]
+    pub observers: ObserversArgument,
+}
+
+/// The flags of `xebec apiserver`.
+#[derive(Args, Debug)]
+pub struct ApiserverArguments {
+    #[command(flatten)]
+    pub serve: ServeArguments,
+    /// Where the kubeconfig is written. One that xebec did not write is never overwritten. [default: a file of its own
+    /// in the system's directory for temporary files, removed at the end]
+    #[arg(long, value_name = "PATH")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// The flags of `xebec run`.
+#[derive(Args, Debug)]
+pub struct RunArguments {
+    /// The kubeconfig of the cluster.
+    #[arg(long, value_name = "PATH")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig. [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    #[command(flatten)]
+    pub observers: ObserversArgument,
+}
+
+/// Which observers run.
+#[derive(Args, Debug)]
+pub struct ObserversArgument {
+    /// The observers to run, by name and separated by commas; an empty list runs none. [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 1)]
+    pub observers: Option<Vec<String>>,
+}
+
+/// The flags of `xebec version`.
+#[derive(Args, Debug)]
+pub struct VersionArguments {
+    /// The format: text for people, JSON for programs.
+    #[arg(short, long, value_enum, default_value_t = VersionFormat::Text, value_name = "FORMAT")]
+    pub output: VersionFormat,
+}
+
+/// How a version is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VersionFormat {
+    Text,
+    Json,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text, for a terminal.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, String> {
+        Arguments::try_parse_from(line.split_whitespace())
+            .map(|arguments| arguments.command)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn up_takes_the_flags_that_are_documented() {
+        let line = "xebec up -f a.yaml -f b --nodes 3 --port 0 --kubeconfig k --token-auth-file t --observers reload,slo";
+        let Ok(Command::Up(up)) = parse(line) else { panic!("{line}") };
+        assert_eq!(up.serve.filenames, [PathBuf::from("a.yaml"), PathBuf::from("b")]);
+        assert_eq!((up.nodes, up.serve.port), (3, 0));
+        assert_eq!(up.kubeconfig, PathBuf::from("k"));
+        assert_eq!(up.serve.token_auth_file, Some(PathBuf::from("t")));
+        assert_eq!(up.observers.observers, Some(vec!["reload".to_owned(), "slo".to_owned()]));
+    }
+
+    #[test]
+    fn defaults_are_local_and_small() {
+        let Ok(Command::Up(up)) = parse("xebec up") else { panic!("up needs no flags") };
+        assert!(up.serve.bind_address.is_loopback() && !up.serve.allow_remote);
+        assert_eq!((up.nodes, up.observers.observers), (1, None));
+    }
+
+    #[test]
+    fn wrong_usage_is_said() {
+        for line in [
+            "xebec",
+            "xebec up --nodes many",
+            "xebec up --port 70000",
+            "xebec apiserver --nodes 1",
+            "xebec sail",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
