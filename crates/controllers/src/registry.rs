@@ -52,4 +52,12 @@ pub const CONTROLLERS: &[Registration] = &[
         name: "garbage-collection",
         observe: |to, _| to.reconcile(GarbageCollection::new(to.clone())),
     },
+    Registration { name: "namespace", observe: |to, _| to.reconcile(NamespaceController) },
+    Registration { name: "serviceaccount", observe: |to, _| to.observe(ServiceAccountController) },
+    Registration {
+        name: "root-ca-certificate",
+        observe: |to, options| {
+            to.observe(RootCertificatePublisher { certificates: options.root_certificates.clone() })
+        },
+    },
 ];
