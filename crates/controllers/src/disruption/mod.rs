@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -112,9 +112,9 @@ impl Observer for DisruptionController {
         }
         if budget.status != before {
             plan.put_status(&budget)?;
-            notes.into_iter().for_each(|note| {
+            for note in notes {
                 plan.record(note);
-            });
+            }
         }
         Ok(plan)
     }
@@ -162,13 +162,13 @@ fn expected(
 fn scale(pods: &[Pod], view: &View) -> Result<Result<(i32, bool), Unknown>, BoxError> {
     let mut unmanaged = false;
     let mut scales: BTreeMap<String, i32> = BTreeMap::new();
-    let mut seen: BTreeMap<String, ()> = BTreeMap::new();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
     for pod in pods {
         let Some(owner) = controller_of(&pod.metadata) else {
             unmanaged = true;
             continue;
         };
-        if seen.insert(owner.uid.clone(), ()).is_some() {
+        if !seen.insert(&owner.uid) {
             continue;
         }
         match scale_of(owner, pod.metadata.namespace.as_deref(), view)? {

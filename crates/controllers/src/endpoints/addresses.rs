@@ -109,13 +109,15 @@ impl Observer for EndpointsController {
     }
 }
 
+/// Addresses in order, with their Pods' unique ids, and whether they are ready.
+type Addresses = BTreeMap<(IpOrder, String), (EndpointAddress, bool)>;
+
 /// The addresses by what ports they have, ready and not.
 fn subsets(service: &Service, pods: &[Pod]) -> Vec<EndpointSubset> {
     let family = families(service).into_iter().next().unwrap_or_default();
     let service_ports: Vec<_> = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten()).collect();
     // By ports, then by address: ready and not ready are two lists.
-    let mut groups: Vec<(Vec<EndpointPort>, BTreeMap<(IpOrder, String), (EndpointAddress, bool)>)> =
-        Vec::new();
+    let mut groups: Vec<(Vec<EndpointPort>, Addresses)> = Vec::new();
     for pod in pods {
         let Some(ip) = address(pod, &family) else { continue };
         let ports: Vec<EndpointPort> = service_ports
@@ -147,7 +149,7 @@ fn subsets(service: &Service, pods: &[Pod]) -> Vec<EndpointSubset> {
             None => groups.push((ports, [(order, (address, ready))].into())),
         }
     }
-    let subset = |(ports, addresses): (Vec<EndpointPort>, BTreeMap<_, (EndpointAddress, bool)>)| {
+    let subset = |(ports, addresses): (Vec<EndpointPort>, Addresses)| {
         let (ready, not_ready): (Vec<_>, Vec<_>) = addresses.into_values().partition(|(_, ready)| *ready);
         let list = |addresses: Vec<(EndpointAddress, bool)>| {
             Some(addresses.into_iter().map(|(address, _)| address).collect::<Vec<_>>())
@@ -188,8 +190,12 @@ fn truncate(subsets: &mut Vec<EndpointSubset>) -> bool {
         }
         list.take_if(|addresses| addresses.is_empty());
     };
-    subsets.iter_mut().for_each(|subset| keep(&mut subset.addresses));
-    subsets.iter_mut().for_each(|subset| keep(&mut subset.not_ready_addresses));
+    for subset in subsets.iter_mut() {
+        keep(&mut subset.addresses);
+    }
+    for subset in subsets.iter_mut() {
+        keep(&mut subset.not_ready_addresses);
+    }
     subsets.retain(|subset| subset.addresses.is_some() || subset.not_ready_addresses.is_some());
     true
 }

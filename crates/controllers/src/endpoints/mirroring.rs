@@ -7,7 +7,7 @@ use xebec_coordinator::{BoxError, Event, Key, Kind, Observer, ObserverSpec, Plan
 
 use super::backends::{TRIGGER_TIME, family_of, selector};
 use super::packing::{Group, Packing};
-use super::slices::{BY_SERVICE, MANAGED_BY, SERVICE_NAME, by_service, slices_key};
+use super::slices::{BY_SERVICE, MANAGED_BY, SERVICE_NAME, by_service, service_of, slices_key};
 use crate::naming::Names;
 use crate::ownership::controller_reference;
 
@@ -40,12 +40,7 @@ impl Observer for EndpointSliceMirroringController {
 
     fn wake(&self, event: &Event, _view: &View) -> Vec<Key> {
         let key = event.key();
-        let name = if key.is::<EndpointSlice>() {
-            let managed = event.states().filter(|slice| slice.label(MANAGED_BY) == Some(MANAGER));
-            managed.filter_map(|slice| slice.label(SERVICE_NAME)).next()
-        } else {
-            Some(key.name())
-        };
+        let name = if key.is::<EndpointSlice>() { service_of(event, MANAGER) } else { Some(key.name()) };
         name.map(|name| Key::new::<Endpoints>(key.namespace(), name)).into_iter().collect()
     }
 

@@ -49,16 +49,13 @@ impl Packing {
         for slice in created {
             // What would be deleted can be another slice as well.
             let reusable = left.iter().position(|other| other.address_type == slice.address_type);
-            match reusable.map(|place| left.remove(place)) {
-                Some(old) => {
-                    let metadata = self.updated(old.metadata);
-                    updated.push(EndpointSlice { metadata, ..slice });
-                }
-                None => {
-                    let name = self.names.next(&is_taken);
-                    let metadata = ObjectMeta { name: Some(name), ..self.updated(ObjectMeta::default()) };
-                    plan.put_new(&EndpointSlice { metadata, ..slice })?;
-                }
+            if let Some(old) = reusable.map(|place| left.remove(place)) {
+                let metadata = self.updated(old.metadata);
+                updated.push(EndpointSlice { metadata, ..slice });
+            } else {
+                let name = self.names.next(&is_taken);
+                let metadata = ObjectMeta { name: Some(name), ..self.updated(ObjectMeta::default()) };
+                plan.put_new(&EndpointSlice { metadata, ..slice })?;
             }
         }
         for slice in updated {

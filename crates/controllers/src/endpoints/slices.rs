@@ -39,6 +39,12 @@ pub(super) fn slices_key(namespace: Option<&str>, service: &str, manager: &str) 
     format!("{}/{service}/{manager}", namespace.unwrap_or_default())
 }
 
+/// The Service of a slice of this manager.
+pub(super) fn service_of<'e>(event: &'e Event, manager: &str) -> Option<&'e str> {
+    let mut managed = event.states().filter(|slice| slice.label(MANAGED_BY) == Some(manager));
+    managed.find_map(|slice| slice.label(SERVICE_NAME))
+}
+
 /// An index of slices by which those of a Service are found.
 pub(super) fn by_service() -> Index {
     Index::over_objects(BY_SERVICE, Kind::of::<EndpointSlice>(), |slice| {
@@ -70,9 +76,10 @@ impl Observer for EndpointSliceController {
         if key.is::<Pod>() {
             return services_of(event, view);
         }
-        let managed = event.states().filter(|slice| slice.label(MANAGED_BY) == Some(MANAGER));
-        let service = managed.filter_map(|slice| slice.label(SERVICE_NAME)).next();
-        service.map(|service| Key::new::<Service>(key.namespace(), service)).into_iter().collect()
+        service_of(event, MANAGER)
+            .map(|service| Key::new::<Service>(key.namespace(), service))
+            .into_iter()
+            .collect()
     }
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
@@ -126,15 +133,11 @@ fn groups(service: &Service, pods: &[Pod], family: &str, view: &View) -> Vec<Gro
     for pod in pods {
         let Some(address) = address(pod, family) else { continue };
         let ports = ports(service, pod);
-        let group = match groups.iter_mut().position(|group| group.ports == ports) {
-            Some(place) => &mut groups[place],
-            None => {
-                groups.push(Group { address_type: family.to_owned(), ports, endpoints: Vec::new() });
-                let last = groups.len() - 1;
-                &mut groups[last]
-            }
-        };
-        group.endpoints.push(endpoint(service, pod, address, view));
+        let place = groups.iter().position(|group| group.ports == ports).unwrap_or_else(|| {
+            groups.push(Group { address_type: family.to_owned(), ports, endpoints: Vec::new() });
+            groups.len() - 1
+        });
+        groups[place].endpoints.push(endpoint(service, pod, address, view));
     }
     if groups.is_empty() {
         groups.push(Group { address_type: family.to_owned(), ..Group::default() });
