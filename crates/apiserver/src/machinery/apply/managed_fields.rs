@@ -1,8 +1,8 @@
 //! `metadata.managedFields`: who owns which fields of an object, and since when.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::machinery::go_quoted;
 
@@ -26,8 +26,15 @@ pub struct Entry {
     pub api_version: String,
     /// When that last changed; `None` for an entry that never did change the object.
     pub time: Option<String>,
-    /// Which fields.
-    pub fields: FieldSet,
+    fields: Fields,
+}
+
+/// The fields of an entry: most writes leave most entries as they are, so they are read when it matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fields {
+    Read(FieldSet),
+    /// As `fieldsV1`, in the form in which it is written here.
+    Written(Value),
 }
 
 /// Who owns fields, and how they came to.
@@ -107,6 +114,55 @@ impl Operation {
 }
 
 impl Entry {
+    /// An entry of these fields.
+    pub fn new(manager: Manager, api_version: &str, time: Option<String>, fields: FieldSet) -> Self {
+        Self { manager, api_version: api_version.to_owned(), time, fields: Fields::Read(fields) }
+    }
+
+    /// An entry of these fields, as this module writes them.
+    pub(super) fn written(manager: Manager, api_version: &str, time: &str, fields_v1: Value) -> Self {
+        let fields = Fields::Written(fields_v1);
+        Self { manager, api_version: api_version.to_owned(), time: Some(time.to_owned()), fields }
+    }
+
+    /// Which fields the manager owns.
+    pub fn fields(&self) -> Cow<'_, FieldSet> {
+        match &self.fields {
+            Fields::Read(fields) => Cow::Borrowed(fields),
+            // It was written here, so it can be read.
+            Fields::Written(fields) => Cow::Owned(FieldSet::from_fields_v1(fields).unwrap_or_default()),
+        }
+    }
+
+    /// Lets the manager own other fields.
+    pub fn set_fields(&mut self, fields: FieldSet) {
+        self.fields = Fields::Read(fields);
+    }
+
+    /// Takes these fields away from the manager, if it owns any of them.
+    pub fn lose(&mut self, fields: &FieldSet) {
+        if let Fields::Written(written) = &self.fields
+            && !fields.overlaps_fields_v1(written)
+        {
+            return;
+        }
+        let owned = self.fields().into_owned();
+        self.set_fields(owned.difference(fields));
+    }
+
+    /// Whether nothing was changed since it was stored.
+    pub(super) fn is_as_written(&self) -> bool {
+        matches!(self.fields, Fields::Written(_))
+    }
+
+    /// Whether the manager owns nothing.
+    pub fn is_empty(&self) -> bool {
+        match &self.fields {
+            Fields::Read(fields) => fields.is_empty(),
+            Fields::Written(fields) => fields.as_object().is_none_or(Map::is_empty),
+        }
+    }
+
     /// Whether it is of operation `Apply`.
     pub fn is_applied(&self) -> bool {
         self.manager.operation == Operation::Apply
@@ -147,10 +203,10 @@ impl Entry {
             }
         }
         let fields = match entry.get("fieldsV1") {
-            None => FieldSet::new(),
-            Some(fields) => FieldSet::from_fields_v1(fields).map_err(|error| {
+            None => Fields::Read(FieldSet::new()),
+            Some(fields) => Fields::Read(FieldSet::from_fields_v1(fields).map_err(|error| {
                 InvalidManagedFields(format!("error decoding versioned set: error decoding set: {error}"))
-            })?,
+            })?),
         };
         let manager = Manager {
             name: text("manager").to_owned(),
@@ -161,23 +217,31 @@ impl Entry {
         Ok(Self { manager, api_version, time, fields })
     }
 
-    fn encode(&self) -> Value {
-        let mut entry = json!({
-            "operation": self.manager.operation.name(),
-            "apiVersion": self.api_version,
-            "fieldsType": "FieldsV1",
-            "fieldsV1": self.fields.to_fields_v1(),
-        });
-        for (field, text) in [
-            ("manager", Some(&self.manager.name)),
-            ("time", self.time.as_ref()),
-            ("subresource", Some(&self.manager.subresource)),
-        ] {
-            if let Some(text) = text.filter(|text| !text.is_empty()) {
-                entry[field] = text.as_str().into();
-            }
+    fn encode(self) -> Value {
+        let mut entry = Map::new();
+        let mut set = |field: &str, value: Value| {
+            entry.insert(field.to_owned(), value);
+        };
+        set("operation", self.manager.operation.name().into());
+        if !self.manager.name.is_empty() {
+            set("manager", self.manager.name.into());
         }
-        entry
+        set("apiVersion", self.api_version.into());
+        if let Some(time) = self.time {
+            set("time", time.into());
+        }
+        set("fieldsType", "FieldsV1".into());
+        set(
+            "fieldsV1",
+            match self.fields {
+                Fields::Read(fields) => fields.to_fields_v1(),
+                Fields::Written(fields) => fields,
+            },
+        );
+        if !self.manager.subresource.is_empty() {
+            set("subresource", self.manager.subresource.into());
+        }
+        Value::Object(entry)
     }
 }
 
@@ -195,14 +259,30 @@ impl ManagedFields {
         Ok(managed)
     }
 
+    /// Takes the entries of a stored object, whose fields are in the form in which they are written here.
+    pub(super) fn stored(entries: Value) -> Self {
+        let mut managed = Self::default();
+        let entries = match entries {
+            Value::Array(entries) => entries,
+            _ => Vec::new(),
+        };
+        for (position, mut entry) in entries.into_iter().enumerate() {
+            let fields = entry.as_object_mut().and_then(|entry| entry.remove("fieldsV1"));
+            // What makes no sense is not stored.
+            let Ok(mut entry) = Entry::decode(&entry, position) else { return Self::default() };
+            entry.fields = Fields::Written(fields.unwrap_or_default());
+            managed.insert(entry);
+        }
+        managed
+    }
+
     /// Writes `metadata.managedFields`; `None` if nobody owns anything.
-    pub fn encode(&self) -> Option<Value> {
+    pub fn encode(mut self) -> Option<Value> {
         if self.entries.is_empty() {
             return None;
         }
-        let mut sorted: Vec<&Entry> = self.entries.iter().collect();
-        sorted.sort_by(|left, right| left.order(right));
-        Some(sorted.into_iter().map(Entry::encode).collect())
+        self.entries.sort_by(Entry::order);
+        Some(self.entries.into_iter().map(Entry::encode).collect())
     }
 
     /// Whether there are no entries.
@@ -278,7 +358,8 @@ impl ManagedFields {
             }
             if let (Some(merged), Some(old)) = (self.remove(&bucket), self.remove(&manager)) {
                 // The newer of the two times: entries come in the order of theirs.
-                self.insert(Entry { fields: merged.fields.union(old.fields), time: old.time, ..merged });
+                let fields = merged.fields().into_owned().union(old.fields().into_owned());
+                self.insert(Entry { fields: Fields::Read(fields), time: old.time, ..merged });
                 excess -= 1;
             }
         }

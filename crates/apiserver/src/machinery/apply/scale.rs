@@ -51,12 +51,12 @@ impl ScaleFields {
     pub fn to_scale(&self, entries: Option<&Value>) -> Result<Option<Value>, InvalidManagedFields> {
         let mut managed = ManagedFields::decode(entries)?;
         managed.retain(|entry| match self.path(&entry.api_version) {
-            Some(Some(path)) => entry.fields.has(path),
+            Some(Some(path)) => entry.fields().has(path),
             _ => false,
         });
         for entry in managed.iter_mut() {
             entry.api_version = SCALE_VERSION.to_owned();
-            entry.fields = replicas_of_scale();
+            entry.set_fields(replicas_of_scale());
         }
         Ok(managed.encode())
     }
@@ -76,22 +76,22 @@ impl ScaleFields {
         for entry in before.iter() {
             let Some(path) = self.path(&entry.api_version) else { continue };
             let mut entry = entry.clone();
-            if let Some(path) = path.filter(|path| entry.fields.has(path))
+            if let Some(path) = path.filter(|path| entry.fields().has(path))
                 && scale.remove(&entry.manager).is_none()
             {
                 // Somebody took it over.
-                entry.fields = entry.fields.difference(&FieldSet::of_path(path));
-                if entry.fields.is_empty() {
+                entry.lose(&FieldSet::of_path(path));
+                if entry.is_empty() {
                     continue;
                 }
             }
             after.insert(entry);
         }
         let replicas = replicas_of_scale();
-        for entry in scale.iter().filter(|entry| !entry.fields.intersection(&replicas).is_empty()) {
+        for entry in scale.iter().filter(|entry| !entry.fields().intersection(&replicas).is_empty()) {
             let mut entry = entry.clone();
             let path = self.path(&self.api_version).flatten().unwrap_or_default();
-            entry.fields = FieldSet::of_path(path);
+            entry.set_fields(FieldSet::of_path(path));
             entry.api_version.clone_from(&self.api_version);
             // As Kubernetes has it: the time of the entry before, if the manager had one.
             entry.time = before.get(&entry.manager).and_then(|before| before.time.clone());

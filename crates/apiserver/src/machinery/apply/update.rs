@@ -11,9 +11,12 @@ use super::{
     FieldManager, Version,
     compare::{Comparison, compare},
     conflict::{Conflict, Conflicts},
+    created::created,
+    field_set::FieldSet,
+    filter::Filter,
     managed_fields::{Entry, ManagedFields, Manager, is_reset},
     reconcile::reconcile,
-    strip_meta,
+    strip_meta, strip_written_meta,
     validate::{SchemaErrors, validate},
 };
 
@@ -38,30 +41,59 @@ impl FieldManager {
         let sent = new.get_mut("metadata").and_then(Value::as_object_mut);
         let sent = sent.and_then(|metadata| metadata.remove("managedFields"));
         let owned = live.and_then(|live| object::meta(live, "managedFields"));
-        let managed = self.before(sent.as_ref(), owned);
+        let managed = self.before(sent, owned);
         // Nobody is said to own an object whose entries somebody removed, until it is applied to.
         if managed.is_empty() && live.is_some_and(|live| !object::uid(live).is_empty()) {
             return;
         }
-        let live = live.unwrap_or(&self.empty);
-        let Ok(managed) = self.updated(live, new, managed, self.updater(manager), now) else { return };
-        if let Some(entries) = managed.encode() {
+        let manager = self.updater(manager);
+        let managed = match (live, &self.version.filter) {
+            (None, Filter::All) if managed.is_empty() => self.created(new, &FieldSet::new(), manager, now),
+            (None, Filter::Except(except)) if managed.is_empty() => self.created(new, except, manager, now),
+            _ => self.updated(live.unwrap_or(&self.empty), new, managed, manager, now),
+        };
+        if let Some(entries) = managed.ok().and_then(ManagedFields::encode) {
             object::metadata_mut(new).insert("managedFields".to_owned(), entries);
         }
     }
 
     /// The entries that an update starts from: those that were sent, if they make sense and it is not through a
     /// subresource, else those of the stored object.
-    fn before(&self, sent: Option<&Value>, owned: Option<&Value>) -> ManagedFields {
+    fn before(&self, sent: Option<Value>, owned: Option<&Value>) -> ManagedFields {
+        if sent.as_ref() == owned {
+            return sent.map(ManagedFields::stored).unwrap_or_default();
+        }
         if self.subresource.is_empty() {
-            if is_reset(sent) {
+            if is_reset(sent.as_ref()) {
                 return ManagedFields::default();
             }
-            if let Some(managed) = ManagedFields::decode(sent).ok().filter(|managed| !managed.is_empty()) {
+            let sent = ManagedFields::decode(sent.as_ref()).ok();
+            if let Some(managed) = sent.filter(|managed| !managed.is_empty()) {
                 return managed;
             }
         }
-        ManagedFields::decode(owned).unwrap_or_default()
+        owned.cloned().map(ManagedFields::stored).unwrap_or_default()
+    }
+
+    /// The one entry of a new object.
+    fn created(
+        &self,
+        new: &Value,
+        except: &FieldSet,
+        manager: Manager,
+        now: &str,
+    ) -> Result<ManagedFields, SchemaErrors> {
+        if !self.version.is_built_in() {
+            validate(self.version.of(), new, true)?;
+        }
+        let mut fields = created(self.version.of(), &self.empty, new, except)?;
+        strip_written_meta(&mut fields);
+        let mut managed = ManagedFields::default();
+        let entry = Entry::written(manager, &self.api_version, now, fields);
+        if !entry.is_empty() {
+            managed.insert(entry);
+        }
+        Ok(managed)
     }
 
     /// The entries after `manager` made `new` of `live` in any other way than by applying.
@@ -87,10 +119,9 @@ impl FieldManager {
         };
         let fields = strip_meta(comparison.changed);
         if !fields.is_empty() {
-            let before = managed.remove(&manager).map(|entry| entry.fields).unwrap_or_default();
-            let api_version = self.api_version.clone();
-            let time = Some(now.to_owned());
-            managed.insert(Entry { manager, api_version, time, fields: fields.union(before) });
+            let before = managed.remove(&manager).map(|entry| entry.fields().into_owned());
+            let fields = fields.union(before.unwrap_or_default());
+            managed.insert(Entry::new(manager, &self.api_version, Some(now.to_owned()), fields));
         }
         managed.cap_update_managers();
         Ok(managed)
@@ -100,10 +131,12 @@ impl FieldManager {
     /// dropped.
     pub(super) fn reconciled(&self, mut managed: ManagedFields) -> ManagedFields {
         managed.retain(|entry| self.version(&entry.api_version).is_some());
-        for entry in managed.iter_mut() {
+        // What was written here is of today's schema, as far as that is our own.
+        let changing = |entry: &&mut Entry| !self.version.is_built_in() || !entry.is_as_written();
+        for entry in managed.iter_mut().filter(changing) {
             let of = self.version(&entry.api_version).map(Version::of);
-            if let Some(fields) = of.and_then(|of| reconcile(of, &entry.fields)) {
-                entry.fields = fields;
+            if let Some(fields) = of.and_then(|of| reconcile(of, &entry.fields())) {
+                entry.set_fields(fields);
             }
         }
         managed
@@ -137,7 +170,7 @@ impl FieldManager {
         let losers = |entry: &&Entry| winner != Some(&entry.manager);
         if !force {
             let conflicts = managed.iter().filter(losers).flat_map(|entry| {
-                let paths = entry.fields.intersection(&comparison(entry).changed).paths();
+                let paths = entry.fields().intersection(&comparison(entry).changed).paths();
                 paths.into_iter().map(|path| Conflict { manager: entry.manager.clone(), path })
             });
             let conflicts: Conflicts = conflicts.collect();
@@ -147,9 +180,10 @@ impl FieldManager {
         }
         for entry in managed.iter_mut().filter(|entry| winner != Some(&entry.manager)) {
             let Comparison { changed, removed } = comparison(entry);
-            entry.fields = std::mem::take(&mut entry.fields).difference(changed).difference(removed);
+            entry.lose(changed);
+            entry.lose(removed);
         }
-        managed.retain(|entry| !entry.fields.is_empty());
+        managed.retain(|entry| !entry.is_empty());
         Ok(own)
     }
 
