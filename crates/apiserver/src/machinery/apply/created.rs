@@ -1,14 +1,12 @@
 //! What the creator of an object owns, written straight as `fieldsV1`: every object is created once, and most are
 //! never applied to, so this is worth a walk of its own. It finds what comparing with the empty object finds.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, map::Entry};
 
 use super::{
     atom::{Atom, Fields, List, Type},
     field_set::FieldSet,
-    path_element::PathElement,
+    path_element::{PathElement, field_name},
     validate::{SchemaError, SchemaErrors},
 };
 
@@ -28,13 +26,6 @@ fn itself() -> Value {
     Value::Object(Map::new())
 }
 
-fn named(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 2);
-    text.push_str("f:");
-    text.push_str(name);
-    text
-}
-
 /// What is new in a value that the empty object has too; `None` if nothing is.
 fn changed(of: Type<'_>, old: &Value, new: &Value, except: &FieldSet) -> Result<Option<Value>, SchemaErrors> {
     if old == new {
@@ -47,10 +38,10 @@ fn changed(of: Type<'_>, old: &Value, new: &Value, except: &FieldSet) -> Result<
             each_field(&fields, map.into_iter().flatten(), except, |name, of, value, except| {
                 match old.get(name) {
                     Some(old) => {
-                        owned.extend(changed(of, old, value, except)?.map(|below| (named(name), below)))
+                        owned.extend(changed(of, old, value, except)?.map(|below| (field_name(name), below)))
                     }
                     None => {
-                        owned.insert(named(name), added(of, value, except)?);
+                        owned.insert(field_name(name), added(of, value, except)?);
                     }
                 }
                 Ok(())
@@ -79,7 +70,7 @@ fn added(of: Type<'_>, new: &Value, except: &FieldSet) -> Result<Value, SchemaEr
     match (of.atom(new), new) {
         (Atom::Map(fields), Value::Object(map)) if !fields.atomic && !map.is_empty() => {
             each_field(&fields, map, except, |name, of, value, except| {
-                owned.insert(named(name), added(of, value, except)?);
+                owned.insert(field_name(name), added(of, value, except)?);
                 Ok(())
             })?;
             if !owned.is_empty() {
@@ -115,17 +106,16 @@ fn each_field<'v>(
 
 /// Items that cannot be told apart are owned together, as one value.
 fn added_items(list: &List<'_>, items: &[Value], owned: &mut Map<String, Value>) -> Result<(), SchemaErrors> {
-    let mut known: BTreeMap<String, Option<&Value>> = BTreeMap::new();
     for (index, item) in items.iter().enumerate() {
-        let element = list.element(item).map_err(|why| SchemaErrors::item(index, &why))?;
-        known.entry(element.to_name()).and_modify(|seen| *seen = None).or_insert(Some(item));
-    }
-    for (name, item) in known {
-        let below = match item {
-            Some(item) => added(list.items, item, &NOTHING)?,
-            None => itself(),
-        };
-        owned.insert(name, below);
+        let identity = list.identity(item).map_err(|why| SchemaErrors::item(index, &why))?;
+        match owned.entry(identity.to_name()) {
+            Entry::Vacant(entry) => {
+                entry.insert(added(list.items, item, &NOTHING)?);
+            }
+            Entry::Occupied(mut entry) => {
+                entry.insert(itself());
+            }
+        }
     }
     Ok(())
 }
