@@ -1,7 +1,5 @@
 //! Server-side apply: merging a configuration into an object by who owns what.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use crate::{machinery::object, status::ApiError};
@@ -75,23 +73,23 @@ impl FieldManager {
         let entries = live.and_then(|live| object::meta(live, "managedFields"));
         let mut managed = entries.cloned().map(ManagedFields::stored).unwrap_or_default();
         self.check_identity(config)?;
-        let live = live.map_or(Cow::Borrowed(&self.empty), without_entries);
+        let live = live.unwrap_or(&self.empty);
         if managed.is_empty() {
             let before = self.updater("before-first-apply");
-            managed = self.updated(&self.empty, &live, managed, before, now).map_err(|errors| {
+            managed = self.updated(&self.empty, live, managed, before, now).map_err(|errors| {
                 ApplyError::Unfit(format!("failed to create manager for existing fields: {errors}"))
             })?;
         }
         let is_kubectl = manager == "kubectl";
-        let mut applied = self.merged(&live, config, managed.clone(), manager, force, now);
+        let mut applied = self.merged(live, config, managed.clone(), manager, force, now);
         if let Err(ApplyError::Conflicts(conflicts)) = &applied
             && is_kubectl
-            && let Some(own) = last_applied::unchanged_since(&self.version, &self.api_version, &live)
+            && let Some(own) = last_applied::unchanged_since(&self.version, &self.api_version, live)
         {
             // kubectl made them itself, when it applied on the client's side.
             let conflicts = conflicts.clone().filter(|conflict| !own.has(&conflict.path.0));
             applied = if conflicts.is_empty() {
-                self.merged(&live, config, managed, manager, true, now)
+                self.merged(live, config, managed, manager, true, now)
             } else {
                 Err(ApplyError::Conflicts(conflicts))
             };
@@ -248,14 +246,4 @@ fn describe_type(object: &Value) -> String {
 /// An object as messages name it: `namespace/name; apps/v1, Kind=Deployment`.
 fn describe(object: &Value) -> String {
     format!("{}/{}; {}", object::namespace(object), object::name(object), describe_type(object))
-}
-
-/// The object without `metadata.managedFields`.
-fn without_entries(object: &Value) -> Cow<'_, Value> {
-    if object::meta(object, "managedFields").is_none() {
-        return Cow::Borrowed(object);
-    }
-    let mut object = object.clone();
-    object::metadata_mut(&mut object).remove("managedFields");
-    Cow::Owned(object)
 }

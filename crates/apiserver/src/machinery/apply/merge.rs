@@ -50,21 +50,20 @@ fn entries(
     live: &Map<String, Value>,
     config: &Map<String, Value>,
 ) -> Result<Option<Value>, SchemaErrors> {
-    let mut merged = live.clone();
-    for (name, value) in config {
-        let of = fields.child(name).ok_or_else(|| SchemaErrors::one(SchemaError::undeclared(name)))?;
-        let value = match live.get(name) {
-            Some(old) => walk(of, old, value).map_err(|errors| errors.below(&PathElement::field(name)))?,
-            None => Some(value.clone()),
-        };
-        match value {
+    let mut merged = Map::new();
+    for (name, old) in live {
+        let value = match config.get(name) {
             Some(value) => {
-                merged.insert(name.clone(), value);
+                let of =
+                    fields.child(name).ok_or_else(|| SchemaErrors::one(SchemaError::undeclared(name)))?;
+                walk(of, old, value).map_err(|errors| errors.below(&PathElement::field(name)))?
             }
-            None => {
-                merged.remove(name);
-            }
-        }
+            None => Some(old.clone()),
+        };
+        merged.extend(value.map(|value| (name.clone(), value)));
+    }
+    for (name, value) in config.iter().filter(|(name, _)| !live.contains_key(*name)) {
+        merged.insert(name.clone(), value.clone());
     }
     Ok((!merged.is_empty()).then_some(Value::Object(merged)))
 }
