@@ -119,3 +119,62 @@ fn added_items(list: &List<'_>, items: &[Value], owned: &mut Map<String, Value>)
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::machinery::{
+        apply::{Filter, compare::compare},
+        builtin, conform,
+    };
+
+    /// Parts of deployments, odd ones included.
+    fn deployments() -> impl Strategy<Value = Value> {
+        let text = || prop_oneof![Just(json!(null)), "[a-c]?".prop_map(Value::from)];
+        let map = || proptest::option::of(proptest::collection::btree_map("[a-c]", text(), 0..3));
+        let ports = proptest::collection::vec((0..2, prop_oneof![Just("TCP"), Just("UDP")]), 0..4)
+            .prop_map(|ports| {
+                ports.into_iter().map(|(port, protocol)| json!({"containerPort": port, "protocol": protocol}))
+            })
+            .prop_map(Iterator::collect::<Value>);
+        let containers = proptest::collection::vec(("[a-b]", text(), ports), 0..3).prop_map(|containers| {
+            let item = |(name, image, ports)| json!({"name": name, "image": image, "ports": ports});
+            containers.into_iter().map(item).collect::<Value>()
+        });
+        let finalizers = proptest::collection::vec("[a-b]", 0..3);
+        (map(), map(), finalizers, containers, proptest::option::of(0..3)).prop_map(
+            |(labels, selector, finalizers, containers, replicas)| {
+                json!({
+                    "apiVersion": "apps/v1", "kind": "Deployment",
+                    "metadata": {"name": "d", "labels": labels, "finalizers": finalizers},
+                    "spec": {
+                        "replicas": replicas, "selector": {"matchLabels": selector},
+                        "template": {"spec": {"containers": containers, "nodeSelector": selector}},
+                    },
+                    "status": {"replicas": replicas, "conditions": [{"type": "A"}]},
+                })
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_comparing_with_the_empty_object_finds(new in deployments(), conformed: bool) {
+            let schema = builtin::schema("io.k8s.api.apps.v1.Deployment").unwrap();
+            let empty = conform::zero(schema);
+            let mut new = new;
+            if conformed {
+                conform::conform(schema, &mut new).unwrap();
+            }
+            for except in [&[][..], &[&["status"][..]], &[&["status", "conditions"], &["metadata"], &["spec", "template", "spec"]]] {
+                let except = FieldSet::of_fields(except);
+                let compared = compare(Type::object(schema), &empty, &new).unwrap().changed;
+                let compared = Filter::Except(except.clone()).apply(compared).to_fields_v1();
+                prop_assert_eq!(created(Type::object(schema), &empty, &new, &except).unwrap(), compared);
+            }
+        }
+    }
+}

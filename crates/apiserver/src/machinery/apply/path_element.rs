@@ -221,14 +221,21 @@ fn compare_numbers(left: &Number, right: &Number) -> Ordering {
 
 /// Whether two values are the same to Kubernetes, to which `1` and `1.0` are one number.
 pub fn equal(left: &Value, right: &Value) -> bool {
+    left == right || equal_but_for_numbers(left, right)
+}
+
+fn equal_but_for_numbers(left: &Value, right: &Value) -> bool {
     match (left, right) {
-        (Value::Number(_), Value::Number(_)) => left == right || compare(left, right).is_eq(),
+        (Value::Number(_), Value::Number(_)) => compare(left, right).is_eq(),
         (Value::Array(left), Value::Array(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal(left, right))
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| equal_but_for_numbers(left, right))
         }
         (Value::Object(left), Value::Object(right)) => {
-            left.len() == right.len()
-                && left.iter().all(|(name, left)| right.get(name).is_some_and(|right| equal(left, right)))
+            let same = |(name, left): (&String, &Value)| {
+                right.get(name).is_some_and(|right| equal_but_for_numbers(left, right))
+            };
+            left.len() == right.len() && left.iter().all(same)
         }
         _ => left == right,
     }
