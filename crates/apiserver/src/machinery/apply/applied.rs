@@ -247,3 +247,6 @@ fn describe_type(object: &Value) -> String {
 fn describe(object: &Value) -> String {
     format!("{}/{}; {}", object::namespace(object), object::name(object), describe_type(object))
 }
+
+#[cfg(test)]
+mod tests;

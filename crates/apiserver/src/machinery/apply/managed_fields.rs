@@ -384,3 +384,99 @@ pub fn is_reset(entries: Option<&Value>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(manager: &str, operation: &str, time: Option<&str>) -> Value {
+        json!({"manager": manager, "operation": operation, "apiVersion": "v1", "time": time,
+            "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}}})
+    }
+
+    #[test]
+    fn entries_are_sorted_by_operation_time_and_manager() {
+        let entries = json!([
+            entry("b", "Update", Some("2024-01-01T00:00:00Z")),
+            entry("a", "Update", Some("2024-01-02T00:00:00Z")),
+            entry("a2", "Update", Some("2024-01-01T00:00:00Z")),
+            entry("z", "Apply", Some("2024-01-03T00:00:00Z")),
+            entry("new", "Update", None),
+            entry("b", "Update", Some("2024-01-04T00:00:00Z")),
+        ]);
+        let encoded = ManagedFields::decode(Some(&entries)).unwrap().encode().unwrap();
+        let names: Vec<_> =
+            encoded.as_array().unwrap().iter().map(|entry| entry["manager"].as_str().unwrap()).collect();
+        // The last of two entries of one manager counts.
+        assert_eq!(names, ["z", "new", "a2", "a", "b"]);
+        assert_eq!(encoded[1].get("time"), None);
+    }
+
+    #[test]
+    fn entries_that_make_no_sense_are_told() {
+        let change = |field: &str, value: Value| {
+            let mut entry = entry("m", "Update", None);
+            entry[field] = value;
+            json!([entry])
+        };
+        for (entries, want) in [
+            (change("operation", json!("Patch")), "operation must be `Apply` or `Update`"),
+            (change("apiVersion", json!("")), "apiVersion must not be empty"),
+            (change("fieldsType", json!("")), "missing fieldsType in managed fields entry 0"),
+            (change("fieldsType", json!("V2")), "invalid fieldsType \"V2\" in managed fields entry 0"),
+        ] {
+            assert_eq!(validate(Some(&entries)).unwrap_err().to_string(), want);
+        }
+        assert!(validate(Some(&change("fieldsV1", json!({"nonsense": {}})))).is_err());
+        for sensible in
+            [json!(null), json!([]), change("fieldsV1", json!(null)), change("manager", json!(""))]
+        {
+            assert_eq!(validate(Some(&sensible)), Ok(()), "{sensible}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_loses_nothing_stays_as_it_was_written() {
+        let fields = json!({"f:data": {".": {}, "f:a": {}, "k:{\"port\":80}": {"f:x": {}}}});
+        for (lost, changes, want) in [
+            (json!({"f:other": {}, "f:data": {"f:b": {}}}), false, fields.clone()),
+            (json!({"f:data": {"k:{\"port\":80}": {}}}), false, fields.clone()),
+            (json!({"f:data": {}}), true, json!({"f:data": {"f:a": {}, "k:{\"port\":80}": {"f:x": {}}}})),
+            (
+                json!({"f:data": {"k:{\"port\":80}": {"f:x": {}}}}),
+                true,
+                json!({"f:data": {".": {}, "f:a": {}}}),
+            ),
+        ] {
+            let mut stored = entry("m", "Update", None);
+            stored["fieldsV1"] = fields.clone();
+            let mut managed = ManagedFields::stored(json!([stored]));
+            for entry in managed.iter_mut() {
+                entry.lose(&FieldSet::from_fields_v1(&lost).unwrap());
+                assert_eq!(entry.is_as_written(), !changes, "{lost}");
+            }
+            assert_eq!(managed.encode().unwrap()[0]["fieldsV1"], want, "{lost}");
+        }
+    }
+
+    #[test]
+    fn a_manager_is_told_apart_and_described_as_kubernetes_does() {
+        let manager = |operation, subresource: &str| Manager {
+            name: "m".to_owned(),
+            operation,
+            subresource: subresource.to_owned(),
+        };
+        let update = Operation::Update { api_version: "apps/v1".to_owned() };
+        let applier = manager(Operation::Apply, "");
+        let updater = manager(update, "status");
+        assert_eq!(applier.identity(), r#"{"manager":"m","operation":"Apply"}"#);
+        assert_eq!(
+            updater.identity(),
+            r#"{"manager":"m","operation":"Update","apiVersion":"apps/v1","subresource":"status"}"#
+        );
+        assert_eq!(applier.describe(), "\"m\"");
+        assert_eq!(updater.describe(), "\"m\" with subresource \"status\" using apps/v1");
+    }
+}

@@ -104,3 +104,94 @@ impl ScaleFields {
 fn replicas_of_scale() -> FieldSet {
     FieldSet::of_fields(&[&["spec", "replicas"]])
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: &str = "2024-05-01T00:00:00Z";
+
+    fn entry(manager: &str, operation: &str, api_version: &str, subresource: &str, fields: Value) -> Value {
+        let mut entry = json!({"manager": manager, "operation": operation, "apiVersion": api_version,
+            "time": NOW, "fieldsType": "FieldsV1", "fieldsV1": fields});
+        if !subresource.is_empty() {
+            entry["subresource"] = subresource.into();
+        }
+        entry
+    }
+
+    fn timeless(mut entry: Value) -> Value {
+        entry.as_object_mut().unwrap().remove("time");
+        entry
+    }
+
+    #[test]
+    fn who_owns_the_replicas_is_seen_on_the_scale() {
+        let fields =
+            ScaleFields::new("apps/v1", &["spec", "replicas"]).with_other_version("apps/v1beta9", None);
+        let entries = json!([
+            entry("a", "Apply", "apps/v1", "", json!({"f:spec": {"f:replicas": {}, "f:selector": {}}})),
+            entry("b", "Update", "apps/v1", "", json!({"f:spec": {"f:selector": {}}})),
+            entry("c", "Apply", "apps/v1beta9", "", json!({"f:spec": {"f:replicas": {}}})),
+        ]);
+        assert_eq!(
+            fields.to_scale(Some(&entries)).unwrap(),
+            Some(json!([entry("a", "Apply", "autoscaling/v1", "", json!({"f:spec": {"f:replicas": {}}}))]))
+        );
+        assert!(fields.to_scale(Some(&json!([{}]))).is_err());
+    }
+
+    #[test]
+    fn who_takes_the_replicas_over_on_the_scale_owns_them() {
+        let fields =
+            ScaleFields::new("apps/v1", &["spec", "replicas"]).with_other_version("apps/v1beta9", None);
+        let replicas = json!({"f:spec": {"f:replicas": {}}});
+        let both = json!({"f:spec": {"f:replicas": {}, "f:selector": {}}});
+        let selector = json!({"f:spec": {"f:selector": {}}});
+        let before = entry("a", "Apply", "apps/v1", "", both.clone());
+        for (entries, scale, want) in [
+            // Nobody did.
+            (
+                json!([before]),
+                json!([entry("a", "Apply", "autoscaling/v1", "", replicas.clone())]),
+                json!([before]),
+            ),
+            // Another applier, and another updater.
+            (
+                json!([before]),
+                json!([entry("s", "Apply", "autoscaling/v1", "scale", replicas.clone())]),
+                json!([
+                    timeless(entry("s", "Apply", "apps/v1", "scale", replicas.clone())),
+                    entry("a", "Apply", "apps/v1", "", selector.clone()),
+                ]),
+            ),
+            (
+                json!([before]),
+                json!([entry("s", "Update", "autoscaling/v1", "scale", replicas.clone())]),
+                json!([
+                    entry("a", "Apply", "apps/v1", "", selector),
+                    timeless(entry("s", "Update", "apps/v1", "scale", replicas.clone())),
+                ]),
+            ),
+            // The same applier, on the scale; nothing else was its own.
+            (
+                json!([entry("a", "Apply", "apps/v1", "", replicas.clone())]),
+                json!([entry("a", "Apply", "autoscaling/v1", "scale", replicas.clone())]),
+                json!([timeless(entry("a", "Apply", "apps/v1", "scale", replicas.clone()))]),
+            ),
+            // Versions without replicas are kept, versions that are not known are not.
+            (
+                json!([
+                    entry("x", "Update", "apps/v0", "", both.clone()),
+                    entry("y", "Update", "apps/v1beta9", "", both.clone()),
+                ]),
+                json!([]),
+                json!([entry("y", "Update", "apps/v1beta9", "", both.clone())]),
+            ),
+        ] {
+            assert_eq!(fields.to_object(Some(&entries), Some(&scale)).unwrap(), Some(want), "{scale}");
+        }
+    }
+}
