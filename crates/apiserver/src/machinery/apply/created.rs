@@ -33,12 +33,12 @@ fn changed(of: Type<'_>, old: &Value, new: &Value, except: &FieldSet) -> Result<
     }
     let mut owned = Map::new();
     match of.atom(new) {
-        Atom::Map(fields) if !fields.atomic && !(is_empty(old) && is_empty(new)) => {
+        Atom::Map(fields) if !fields.atomic && (!is_empty(old) || !is_empty(new)) => {
             let map = new.as_object();
             each_field(&fields, map.into_iter().flatten(), except, |name, of, value, except| {
                 match old.get(name) {
                     Some(old) => {
-                        owned.extend(changed(of, old, value, except)?.map(|below| (field_name(name), below)))
+                        owned.extend(changed(of, old, value, except)?.map(|below| (field_name(name), below)));
                     }
                     None => {
                         owned.insert(field_name(name), added(of, value, except)?);

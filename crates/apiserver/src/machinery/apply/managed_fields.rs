@@ -9,7 +9,7 @@ use crate::machinery::go_quoted;
 use super::{field_set::FieldSet, path_element::write_json};
 
 /// Entries of operation `Update` beyond this many are merged, the oldest first.
-pub const UPDATE_MANAGERS_MAX: usize = 10;
+const UPDATE_MANAGERS_MAX: usize = 10;
 
 /// Who owns what: the entries of `metadata.managedFields`, each of another [`Manager`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -325,7 +325,7 @@ impl ManagedFields {
     }
 
     /// Merges the oldest entries of operation `Update` into one a version, named `ancient-changes`, until there are
-    /// no more than [`UPDATE_MANAGERS_MAX`].
+    /// no more than `UPDATE_MANAGERS_MAX` (10).
     pub fn cap_update_managers(&mut self) {
         let mut updaters: Vec<(String, String, Manager)> = self
             .entries

@@ -260,7 +260,9 @@ fn readable(value: &Value) -> String {
             format!("[{}]", items.join(","))
         }
         Value::Object(map) => {
-            map.iter().map(|(name, value)| format!("{name}={}", readable(value))).collect::<String>()
+            let entries: Vec<String> =
+                map.iter().map(|(name, value)| format!("{name}={}", readable(value))).collect();
+            entries.concat()
         }
         scalar => scalar.to_string(),
     }

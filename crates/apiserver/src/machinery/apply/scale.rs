@@ -38,10 +38,13 @@ impl ScaleFields {
         self
     }
 
-    /// The path in a version that is known; `None` within if it has none.
-    fn path(&self, api_version: &str) -> Option<Option<&[PathElement]>> {
-        let (_, path) = self.paths.iter().find(|(version, _)| version == api_version)?;
-        Some(path.as_deref())
+    /// The path in a version that has one.
+    fn path(&self, api_version: &str) -> Option<&[PathElement]> {
+        self.paths.iter().find(|(version, _)| version == api_version)?.1.as_deref()
+    }
+
+    fn knows(&self, api_version: &str) -> bool {
+        self.paths.iter().any(|(version, _)| version == api_version)
     }
 
     /// The entries of a `Scale` made of an object with these entries.
@@ -50,12 +53,9 @@ impl ScaleFields {
     /// Entries that make no sense.
     pub fn to_scale(&self, entries: Option<&Value>) -> Result<Option<Value>, InvalidManagedFields> {
         let mut managed = ManagedFields::decode(entries)?;
-        managed.retain(|entry| match self.path(&entry.api_version) {
-            Some(Some(path)) => entry.fields().has(path),
-            _ => false,
-        });
+        managed.retain(|entry| self.path(&entry.api_version).is_some_and(|path| entry.fields().has(path)));
         for entry in managed.iter_mut() {
-            entry.api_version = SCALE_VERSION.to_owned();
+            SCALE_VERSION.clone_into(&mut entry.api_version);
             entry.set_fields(replicas_of_scale());
         }
         Ok(managed.encode())
@@ -73,10 +73,9 @@ impl ScaleFields {
         let before = ManagedFields::decode(entries)?;
         let mut scale = ManagedFields::decode(scale_entries)?;
         let mut after = ManagedFields::default();
-        for entry in before.iter() {
-            let Some(path) = self.path(&entry.api_version) else { continue };
+        for entry in before.iter().filter(|entry| self.knows(&entry.api_version)) {
             let mut entry = entry.clone();
-            if let Some(path) = path.filter(|path| entry.fields().has(path))
+            if let Some(path) = self.path(&entry.api_version).filter(|path| entry.fields().has(path))
                 && scale.remove(&entry.manager).is_none()
             {
                 // Somebody took it over.
@@ -90,7 +89,7 @@ impl ScaleFields {
         let replicas = replicas_of_scale();
         for entry in scale.iter().filter(|entry| !entry.fields().intersection(&replicas).is_empty()) {
             let mut entry = entry.clone();
-            let path = self.path(&self.api_version).flatten().unwrap_or_default();
+            let path = self.path(&self.api_version).unwrap_or_default();
             entry.set_fields(FieldSet::of_path(path));
             entry.api_version.clone_from(&self.api_version);
             // As Kubernetes has it: the time of the entry before, if the manager had one.
