@@ -4,6 +4,7 @@ use std::{env, path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
 
+mod descriptions;
 mod tables;
 mod test;
 mod tidy;
@@ -27,6 +28,9 @@ fn run() -> Result<()> {
             &PathBuf::from(data),
             &root().join("crates/apiserver/data"),
         ),
+        ["descriptions", source] => {
+            descriptions::generate(&PathBuf::from(source), &root().join("crates/apiserver/data"))
+        }
         ["tidy"] => tidy::run(&root()),
         ["tidy", "--explain"] => {
             tidy::explain();
@@ -35,7 +39,8 @@ fn run() -> Result<()> {
         ["test", arguments @ ..] => test::run(&root(), arguments),
         _ => bail!(
             "usage: cargo xtask tidy [--explain]\n       cargo xtask test [CARGO TEST ARGUMENTS]\n       \
-             cargo xtask tables FACTS.json DATA_DIR"
+             cargo xtask tables FACTS.json DATA_DIR\n       \
+             cargo xtask descriptions ZZ_GENERATED.OPENAPI.GO"
         ),
     }
 }

@@ -162,13 +162,12 @@ impl Actor {
         match self.paused {
             Some(until) if now < until => return,
             Some(_) => {
+                tracing::info!(observer = %self.entry.spec.name, "restarting");
                 self.paused = None;
-                self.restart(now).await;
+                self.take_events(now, true).await;
             }
+            None if self.payloads.has_room() => self.take_events(now, false).await,
             None => {}
-        }
-        if self.payloads.has_room() {
-            self.take_events(now).await;
         }
         for key in self.mailbox.fire(now) {
             if self.holds.remove(&key).is_some_and(|hold| !hold.conflict) {
@@ -179,8 +178,8 @@ impl Actor {
         self.start_workers(now);
     }
 
-    /// Takes what the feeds have told, and wakes keys.
-    async fn take_events(&mut self, now: Timestamp) {
+    /// Takes what the feeds have told, and wakes keys; when starting over, everything there is, is told again.
+    async fn take_events(&mut self, now: Timestamp, again: bool) {
         let subscriptions = Arc::clone(&self.subscriptions);
         let mut tables = Tables::clone(&self.tables);
         let mut events = Vec::new();
@@ -203,20 +202,9 @@ impl Actor {
         if gaps > 0 {
             self.entry.gauge.update(|reading| reading.status.gaps = gaps);
         }
-        self.tell(tables, events, now).await;
-    }
-
-    /// Starts over: everything there is, is told again.
-    async fn restart(&mut self, now: Timestamp) {
-        tracing::info!(observer = %self.entry.spec.name, "restarting");
-        self.indexing = Indexing::new(&self.entry.spec.indexes);
-        let mut tables = Tables::for_spec(&self.entry.spec);
-        let mut events = Vec::new();
-        for (kind, old) in tables.kinds.iter_mut().zip(&self.tables.kinds) {
-            for (slice, old) in kind.slices.iter_mut().zip(&old.slices) {
-                slice.snapshot = old.snapshot.clone();
-                events.extend(old.snapshot.iter().cloned().map(Event::Added));
-            }
+        if again {
+            let slices = tables.kinds.iter().flat_map(|kind| &kind.slices);
+            events.extend(slices.flat_map(|slice| slice.snapshot.iter()).cloned().map(Event::Added));
         }
         self.tell(tables, events, now).await;
     }

@@ -187,3 +187,68 @@ fn find<'a>(entries: &'a Entries, value: &str) -> impl Iterator<Item = (&'a str,
 pub(crate) fn parse_version(resource_version: &str) -> Option<u64> {
     resource_version.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Kind;
+
+    fn pod(name: &str, uid: &str, version: u64, owner: Option<&str>) -> Object {
+        let owners: Vec<_> = owner
+            .map(|uid| json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": uid}))
+            .into_iter()
+            .collect();
+        let metadata = json!({
+            "namespace": "ns", "name": name, "uid": uid, "resourceVersion": version.to_string(),
+            "ownerReferences": owners,
+        });
+        Object::from_value(&Kind::named("", "v1", "Pod", "pods"), &json!({ "metadata": metadata })).unwrap()
+    }
+
+    fn names<'a>(objects: impl Iterator<Item = &'a Object>) -> Vec<&'a str> {
+        objects.map(Object::name).collect()
+    }
+
+    #[test]
+    fn the_index_by_owner_follows_changes_deletions_and_lists() {
+        let mut snapshot = Snapshot::default();
+        snapshot.apply(pod("a", "1", 1, Some("x")), |_| {});
+        snapshot.apply(pod("b", "2", 2, Some("x")), |_| {});
+        assert_eq!(names(snapshot.owned_by("x")), ["a", "b"]);
+        snapshot.apply(pod("a", "1", 3, Some("y")), |_| {});
+        assert_eq!((names(snapshot.owned_by("x")), names(snapshot.owned_by("y"))), (vec!["b"], vec!["a"]));
+        assert_eq!(snapshot.owners.len(), 2);
+        snapshot.delete(pod("b", "2", 4, Some("x")), |_| {});
+        snapshot.apply(pod("a", "1", 5, None), |_| {});
+        assert!(snapshot.owners.is_empty());
+        snapshot.replace(vec![pod("c", "3", 6, Some("x"))], "7", |_| {});
+        assert_eq!((names(snapshot.owned_by("x")), snapshot.len(), snapshot.position()), (vec!["c"], 1, 7));
+    }
+
+    #[test]
+    fn an_object_of_another_uid_is_another_object() {
+        let mut snapshot = Snapshot::default();
+        snapshot.apply(pod("a", "1", 1, None), |_| {});
+        let mut told = Vec::new();
+        snapshot.apply(pod("a", "2", 2, None), |event| told.push(event));
+        assert!(
+            matches!(&told[..], [Event::Deleted(old), Event::Added(new)] if old.uid() == "1" && new.uid() == "2")
+        );
+        told.clear();
+        snapshot.apply(pod("a", "2", 2, None), |event| told.push(event));
+        assert!(told.is_empty(), "a state that is known");
+    }
+
+    #[test]
+    fn a_snapshot_never_changes() {
+        let mut snapshot = Snapshot::default();
+        snapshot.apply(pod("a", "1", 1, Some("x")), |_| {});
+        let taken = snapshot.clone();
+        snapshot.delete(pod("a", "1", 2, Some("x")), |_| {});
+        snapshot.apply(pod("b", "2", 3, None), |_| {});
+        assert_eq!((names(taken.iter()), names(taken.owned_by("x"))), (vec!["a"], vec!["a"]));
+        assert_eq!(names(snapshot.iter()), ["b"]);
+    }
+}

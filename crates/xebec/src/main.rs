@@ -9,13 +9,23 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 
+mod apiserver;
 mod bench;
 mod cli;
+mod crew;
+mod kubeconfig;
+mod manifests;
+mod run;
+mod server;
+mod signals;
+mod started;
+mod up;
 mod version;
 
 use cli::{Arguments, Command};
 
 fn main() -> ExitCode {
+    started::now();
     match dispatch(Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
@@ -28,7 +38,9 @@ fn main() -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
-        Command::Up(_) | Command::Apiserver(_) | Command::Run(_) => anyhow::bail!("not built yet"),
+        Command::Apiserver(arguments) => block_on(apiserver::run(arguments))?,
+        Command::Up(arguments) => block_on(up::run(arguments))?,
+        Command::Run(arguments) => block_on(run::run(arguments))?,
         Command::Bench(bench) => return bench::run(&bench),
         Command::Version(version) => io::stdout().write_all(version::text(version.output).as_bytes())?,
         Command::Completion { shell } => {
@@ -38,4 +50,12 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // What is still running has had its time.
+    runtime.shutdown_background();
+    result
 }

@@ -2,14 +2,17 @@
 //! allow it ([`rbac`]), and the certificates and files by which clients get in.
 //!
 //! A request passes in this order: [`authentication::Authentication::authenticate`] tells the user,
-//! [`rbac::Index::allows`] decides what it asks ([`Attributes`]), and [`Attributes::forbidden`] refuses.
+//! [`impersonation`] may replace it, [`rbac::Index::allows`] decides on what it asks ([`Attributes`]), and
+//! [`Attributes::forbidden`] refuses.
 
 pub mod attributes;
 pub mod authentication;
 pub mod certificates;
 pub mod client_certificate;
+pub mod impersonation;
 pub mod kubeconfig;
 pub mod rbac;
+pub mod reviews;
 pub mod token_file;
 pub mod user;
 

@@ -162,7 +162,8 @@ mod tests {
         let text = "admintoken,admin,1,system:masters\r\n\n\"bob\"\"s\",bob,\n,nobody,0\ncaroltoken,carol,3,\"devs,ops\",x\n\
                     admintoken,root,7\nlast,\"l\na\nst\",9";
         let file = TokenFile::parse(text, &[]).unwrap();
-        let cases: [(&str, Option<(&str, &str, &[&str])>); 6] = [
+        type Expected<'a> = Option<(&'a str, &'a str, &'a [&'a str])>;
+        let cases: [(&str, Expected<'_>); 6] = [
             ("admintoken", Some(("root", "7", &["system:authenticated"]))),
             ("bob\"s", Some(("bob", "", &["system:authenticated"]))),
             ("caroltoken", Some(("carol", "3", &["devs", "ops", "system:authenticated"]))),

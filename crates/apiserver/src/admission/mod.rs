@@ -3,7 +3,10 @@
 //! Plugins run in the order of [`PLUGINS`]: all may change the object first, then all may refuse it. To add one, write
 //! a file with a [`Plugin`] and add a line to the slice.
 
+mod limit_ranger;
 mod namespace_lifecycle;
+mod pods;
+mod storage_claims;
 
 use serde_json::Value;
 
@@ -39,7 +42,17 @@ impl Plugin {
 }
 
 /// The plugins, in the order in which they run.
-pub static PLUGINS: &[Plugin] = &[namespace_lifecycle::PLUGIN];
+pub static PLUGINS: &[Plugin] = &[
+    namespace_lifecycle::PLUGIN,
+    limit_ranger::PLUGIN,
+    pods::TAINT_NODES,
+    pods::PRIORITY,
+    pods::DEFAULT_TOLERATION_SECONDS,
+    storage_claims::IN_USE_PROTECTION,
+    pods::RUNTIME_CLASS,
+    storage_claims::DEFAULT_STORAGE_CLASS,
+    storage_claims::DEFAULT_INGRESS_CLASS,
+];
 
 /// Lets the plugins change a new object.
 pub fn mutate_create(call: &mut Call<'_>, object: &mut Value) -> ApiResult<()> {

@@ -2,14 +2,12 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{
     Body,
     negotiation::{self, Format, Representation, Shape},
-    query::Query,
-    target::Target,
     text,
 };
 use crate::{
@@ -86,6 +84,9 @@ fn list(
     }
     let resource = &call.resource;
     let custom = resource.type_name.is_none();
+    if custom && list.continue_token.is_none() {
+        metadata["continue"] = "".into();
+    }
     if as_stored && representation == Representation::default() {
         let head = format!(
             "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
@@ -231,29 +232,6 @@ impl EventWriter {
     }
 }
 
-/// Documents that are about no resource: discovery, OpenAPI, health, version.
-pub fn document(
-    cluster: &Shared,
-    parts: &http::request::Parts,
-    target: &Target,
-    query: &Query,
-) -> ApiResult<Response<Body>> {
-    let _ = query;
-    let Some(document) =
-        cluster.document(target.path.trim_end_matches('/'), negotiation::accept(&parts.headers))?
-    else {
-        return Ok(page_not_found());
-    };
-    if !matches!(parts.method, Method::GET | Method::HEAD) {
-        return Err(ApiError::method_not_allowed());
-    }
-    let mut response = text(StatusCode::OK, "application/json", document.bytes);
-    if let Ok(media_type) = HeaderValue::from_str(&document.media_type) {
-        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    }
-    Ok(response)
-}
-
 /// What is answered where there is nothing at all.
 pub fn page_not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n")
@@ -271,7 +249,8 @@ pub fn error(error: &ApiError, headers: &HeaderMap) -> Response<Body> {
     response
 }
 
-fn value(code: u16, format: Format, value: &Value) -> Response<Body> {
+/// Writes a value.
+pub fn value(code: u16, format: Format, value: &Value) -> Response<Body> {
     match format {
         Format::Json => json(code, format!("{value}\n")),
         Format::Yaml => text(status(code), "application/yaml", crate::machinery::encode::yaml(value)),

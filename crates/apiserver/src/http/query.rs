@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    machinery::{FieldErrors, Path},
+    machinery::{FieldErrors, Path, metadata},
     status::{ApiError, ApiResult, Qualified},
 };
 
@@ -89,7 +89,7 @@ impl Query {
             self.all("dryRun").filter(|value| !value.is_empty()).map(Into::into).collect();
         check_dry_run(&dry_run, &mut errors);
         let manager = self.get("fieldManager");
-        check_field_manager(manager, &mut errors);
+        metadata::validate_field_manager(&mut errors, &Path::new("fieldManager"), manager);
         let field_validation = match self.get("fieldValidation") {
             "" | "Warn" => FieldValidation::Warn,
             "Strict" => FieldValidation::Strict,
@@ -117,22 +117,6 @@ impl Query {
 pub fn check_dry_run(values: &[Value], errors: &mut FieldErrors) {
     if values.iter().any(|value| value != "All") {
         errors.not_supported(&Path::new("dryRun"), Value::Array(values.to_vec()), &["All"]);
-    }
-}
-
-fn check_field_manager(manager: &str, errors: &mut FieldErrors) {
-    let path = Path::new("fieldManager");
-    if manager.len() > 128 {
-        errors.too_long(&path, 128);
-    }
-    for (index, character) in manager.chars().enumerate() {
-        if character.is_control() {
-            let why = format!(
-                "invalid character {} (at position {index})",
-                crate::machinery::go_quoted(&character.to_string())
-            );
-            errors.invalid(&path, manager, &why);
-        }
     }
 }
 

@@ -1,15 +1,20 @@
 //! Which resources a cluster serves right now: the built-in ones and those of its CustomResourceDefinitions.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use super::{Resource, table};
+use crate::discovery::Discovery;
 
 /// An immutable set of resources, looked up by path and by kind.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct Catalog {
     resources: Vec<Arc<Resource>>,
     by_path: HashMap<Box<str>, usize>,
     by_kind: HashMap<Box<str>, usize>,
+    discovery: OnceLock<Discovery>,
 }
 
 impl Catalog {
@@ -38,6 +43,11 @@ impl Catalog {
     /// All resources, in the order of discovery.
     pub fn resources(&self) -> &[Arc<Resource>] {
         &self.resources
+    }
+
+    /// What the server says of them.
+    pub fn discovery(&self) -> &Discovery {
+        self.discovery.get_or_init(|| Discovery::new(&self.resources))
     }
 
     /// Whether any resource is of this group.

@@ -21,7 +21,8 @@ pub struct Strategy {
     /// Computed defaults (`SetDefaults_…` in Kubernetes). Plain defaults of the schema are already there. Runs on
     /// everything that is decoded: bodies, results of patches, stored objects.
     pub default: fn(&mut Value),
-    /// Shapes an object that is about to be created, after the status was dropped (`PrepareForCreate`).
+    /// Shapes an object that is about to be created, after the status was dropped (`PrepareForCreate`) and system
+    /// metadata (name, uid, creationTimestamp) was set.
     pub prepare_create: fn(&mut Value),
     /// Shapes an object that is about to replace `old` (`PrepareForUpdate`), after the status was restored.
     pub prepare_update: fn(new: &mut Value, old: &Value),
@@ -33,12 +34,20 @@ pub struct Strategy {
     pub prepare_status: fn(new: &mut Value, old: &Value),
     /// What is wrong with a write to `status`.
     pub validate_status: fn(new: &Value, old: &Value, &mut FieldErrors),
+    /// Sets times that a write itself determines, such as when a phase changed: runs last of the functions that shape
+    /// a write, on create (`old` is `Null`), on update and on a write to any subresource, with the present time in
+    /// RFC 3339.
+    pub stamp: fn(new: &mut Value, old: &Value, now: &str),
     /// Sentences for the `Warning` header on create (`old` is `None`) and update.
     pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
+    /// The `Warning` of every answer about the kind, where clients should leave it.
+    pub deprecation: Option<&'static str>,
     /// When `metadata.generation` grows.
     pub generation: Generation,
     /// Whether it has a status that main writes may not touch.
     pub status: bool,
+    /// Whether a new object may bring its status along.
+    pub status_on_create: bool,
     /// Whether PUT of a missing name creates it.
     pub create_on_update: bool,
     /// Whether PUT without a resourceVersion is allowed.
@@ -60,8 +69,14 @@ pub enum Generation {
     Spec,
     /// With a change of `spec` or annotations (Deployment).
     SpecAndAnnotations,
-    /// With a change of anything outside metadata and status (webhook and policy configurations).
+    /// With a change of `spec`, but new objects have none (CSIDriver).
+    SpecOnUpdate,
+    /// With a change of anything outside metadata and status (webhook configurations).
     Content,
+    /// The same, and with a change of labels (EndpointSlice).
+    ContentAndLabels,
+    /// Never: it is 1 from creation on (PriorityClass).
+    Fixed,
 }
 
 impl Strategy {
@@ -75,9 +90,12 @@ impl Strategy {
         validate_update: |_, _, _| {},
         prepare_status: keep_all_but_status,
         validate_status: |_, _, _| {},
+        stamp: |_, _, _| {},
         warnings: |_, _| Vec::new(),
+        deprecation: None,
         generation: Generation::None,
         status: false,
+        status_on_create: false,
         create_on_update: false,
         unconditional_update: true,
         orphan_dependents: false,

@@ -1,8 +1,8 @@
-//! Writing values as YAML, as `sigs.k8s.io/yaml` does.
+//! From a JSON value to the bytes of an answer, where they are not JSON.
 
 use serde_json::Value;
 
-/// The value as a YAML document with sorted keys.
+/// The value as YAML, as `sigs.k8s.io/yaml` writes it.
 pub fn yaml(value: &Value) -> String {
-    serde_saphyr::to_string(value).unwrap_or_default()
+    super::yaml::write(value)
 }

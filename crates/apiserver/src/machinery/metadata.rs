@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::{
-    FieldErrors, Path,
+    FieldErrors, Path, fields,
     format::{self, NameRule},
     go_quoted,
     invalid::Cause,
-    object, selector,
+    selector,
 };
 
 const METADATA: Path<'static> = Path::new("metadata");
@@ -36,16 +36,16 @@ pub fn validate_at(
     name_rule: NameRule,
     errors: &mut FieldErrors,
 ) {
-    let generate_name = object::text(metadata, "generateName");
+    let generate_name = fields::text(metadata, "generateName");
     if !generate_name.is_empty() {
         let problems = name_rule(generate_name, true);
         format::report(errors, &path.child("generateName"), generate_name, problems);
     }
-    match object::text(metadata, "name") {
+    match fields::text(metadata, "name") {
         "" => errors.required(&path.child("name"), "name or generateName is required"),
         name => format::report(errors, &path.child("name"), name, name_rule(name, false)),
     }
-    let namespace = object::text(metadata, "namespace");
+    let namespace = fields::text(metadata, "namespace");
     let namespace_path = path.child("namespace");
     if namespaced && namespace.is_empty() {
         errors.required(&namespace_path, "");
@@ -63,9 +63,9 @@ pub fn validate_update(new: &Value, old: &Value, errors: &mut FieldErrors) {
     let (new, old) = (&new["metadata"], &old["metadata"]);
     let path = &METADATA;
     if !old["deletionTimestamp"].is_null() {
-        let kept: HashSet<&str> = object::texts(old, "finalizers").collect();
+        let kept: HashSet<&str> = fields::texts(old, "finalizers").collect();
         let mut added: Vec<&str> =
-            object::texts(new, "finalizers").filter(|finalizer| !kept.contains(finalizer)).collect();
+            fields::texts(new, "finalizers").filter(|finalizer| !kept.contains(finalizer)).collect();
         added.sort_unstable();
         added.dedup();
         if !added.is_empty() {
@@ -77,14 +77,14 @@ pub fn validate_update(new: &Value, old: &Value, errors: &mut FieldErrors) {
             errors.forbidden(&path.child("finalizers"), &detail);
         }
     }
-    if object::text(new, "resourceVersion").is_empty() {
+    if fields::text(new, "resourceVersion").is_empty() {
         errors.invalid(&path.child("resourceVersion"), "", "must be specified for an update");
     }
     if generation(new) < generation(old) {
         errors.invalid(&path.child("generation"), generation(new), "must not be decremented");
     }
     for field in ["name", "namespace", "uid"] {
-        let (new, old) = (object::text(new, field), object::text(old, field));
+        let (new, old) = (fields::text(new, field), fields::text(old, field));
         if new != old {
             errors.invalid(&path.child(field), new, IMMUTABLE);
         }
@@ -138,19 +138,19 @@ pub fn validate_field_manager(errors: &mut FieldErrors, path: &Path<'_>, manager
 fn validate_maps_and_owners(path: &Path<'_>, metadata: &Value, errors: &mut FieldErrors, finalizers: bool) {
     selector::validate_labels(errors, &path.child("labels"), &metadata["labels"]);
     validate_annotations(errors, &path.child("annotations"), &metadata["annotations"]);
-    validate_owners(errors, &path.child("ownerReferences"), object::list(metadata, "ownerReferences"));
+    validate_owners(errors, &path.child("ownerReferences"), fields::list(metadata, "ownerReferences"));
     if finalizers {
         validate_finalizers(errors, &path.child("finalizers"), metadata);
     }
-    validate_managed_fields(errors, &path.child("managedFields"), object::list(metadata, "managedFields"));
+    validate_managed_fields(errors, &path.child("managedFields"), fields::list(metadata, "managedFields"));
 }
 
 fn validate_owners(errors: &mut FieldErrors, path: &Path<'_>, owners: &[Value]) {
     let mut controller = None;
     let mut conflicts = 0;
     for owner in owners {
-        let version = object::text(owner, "apiVersion");
-        let (kind, name) = (object::text(owner, "kind"), object::text(owner, "name"));
+        let version = fields::text(owner, "apiVersion");
+        let (kind, name) = (fields::text(owner, "kind"), fields::text(owner, "name"));
         // A version behind a group behind anything else is none.
         let has_version = match version.split_once('/') {
             None => !version.is_empty(),
@@ -159,7 +159,7 @@ fn validate_owners(errors: &mut FieldErrors, path: &Path<'_>, owners: &[Value]) 
         if !has_version {
             errors.invalid(&path.child("apiVersion"), version, "version must not be empty");
         }
-        for (field, value) in [("kind", kind), ("name", name), ("uid", object::text(owner, "uid"))] {
+        for (field, value) in [("kind", kind), ("name", name), ("uid", fields::text(owner, "uid"))] {
             if value.is_empty() {
                 errors.invalid(&path.child(field), value, "must not be empty");
             }
@@ -204,10 +204,10 @@ fn written_owner(owner: &Value) -> String {
 }
 
 fn validate_finalizers(errors: &mut FieldErrors, path: &Path<'_>, metadata: &Value) {
-    for finalizer in object::texts(metadata, "finalizers") {
+    for finalizer in fields::texts(metadata, "finalizers") {
         format::report(errors, path, finalizer, format::is_qualified_name(finalizer));
     }
-    let has = |name: &str| object::texts(metadata, "finalizers").any(|finalizer| finalizer == name);
+    let has = |name: &str| fields::texts(metadata, "finalizers").any(|finalizer| finalizer == name);
     if has("orphan") && has("foregroundDeletion") {
         let detail = "finalizer orphan and foregroundDeletion cannot be both set";
         errors.invalid(path, metadata["finalizers"].clone(), detail);
@@ -217,16 +217,16 @@ fn validate_finalizers(errors: &mut FieldErrors, path: &Path<'_>, metadata: &Val
 fn validate_managed_fields(errors: &mut FieldErrors, path: &Path<'_>, entries: &[Value]) {
     for (index, entry) in entries.iter().enumerate() {
         let path = path.index(index);
-        let operation = object::text(entry, "operation");
+        let operation = fields::text(entry, "operation");
         if !matches!(operation, "Apply" | "Update") {
             errors.invalid(&path.child("operation"), operation, "must be `Apply` or `Update`");
         }
-        let fields_type = object::text(entry, "fieldsType");
+        let fields_type = fields::text(entry, "fieldsType");
         if !matches!(fields_type, "" | "FieldsV1") {
             errors.invalid(&path.child("fieldsType"), fields_type, "must be `FieldsV1`");
         }
-        validate_field_manager(errors, &path.child("manager"), object::text(entry, "manager"));
-        if object::text(entry, "subresource").len() > SUBRESOURCE_LENGTH_MAX {
+        validate_field_manager(errors, &path.child("manager"), fields::text(entry, "manager"));
+        if fields::text(entry, "subresource").len() > SUBRESOURCE_LENGTH_MAX {
             errors.too_long(&path.child("subresource"), SUBRESOURCE_LENGTH_MAX);
         }
     }
@@ -246,12 +246,12 @@ pub fn validate_conditions(errors: &mut FieldErrors, path: &Path<'_>, conditions
     let mut seen = HashSet::new();
     for (index, condition) in conditions.iter().enumerate() {
         let path = path.index(index);
-        let type_ = object::text(condition, "type");
+        let type_ = fields::text(condition, "type");
         if !seen.insert(type_) {
             errors.duplicate(&path.child("type"), type_);
         }
         format::report(errors, &path.child("type"), type_, format::is_qualified_name(type_));
-        let status = object::text(condition, "status");
+        let status = fields::text(condition, "status");
         if !matches!(status, "True" | "False" | "Unknown") {
             errors.not_supported(&path.child("status"), status, &["False", "True", "Unknown"]);
         }
@@ -266,7 +266,7 @@ pub fn validate_conditions(errors: &mut FieldErrors, path: &Path<'_>, conditions
         if condition["lastTransitionTime"].is_null() {
             errors.required(&path.child("lastTransitionTime"), "");
         }
-        let reason = object::text(condition, "reason");
+        let reason = fields::text(condition, "reason");
         let reason_path = path.child("reason");
         if reason.is_empty() {
             errors.required(&reason_path, "");
@@ -283,7 +283,7 @@ pub fn validate_conditions(errors: &mut FieldErrors, path: &Path<'_>, conditions
                 errors.too_long(&reason_path, 1024);
             }
         }
-        if object::text(condition, "message").len() > 32 * 1024 {
+        if fields::text(condition, "message").len() > 32 * 1024 {
             errors.too_long(&path.child("message"), 32 * 1024);
         }
     }

@@ -8,6 +8,7 @@ pub mod conform;
 pub mod decode;
 pub mod defaults;
 pub mod encode;
+pub mod fields;
 pub mod format;
 pub mod go_format;
 pub mod invalid;
@@ -18,6 +19,7 @@ pub mod path;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
+pub mod yaml;
 
 pub use invalid::{FieldErrors, go_quoted};
 pub use path::Path;

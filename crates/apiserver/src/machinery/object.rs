@@ -68,8 +68,13 @@ pub fn texts<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a str>
 }
 
 /// The entries of the map under `field`, sorted; none where there is none.
-pub fn entries<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
-    value.get(field).and_then(Value::as_object).into_iter().flatten()
+pub fn entries<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = (&'a str, &'a Value)> + use<'a> {
+    value
+        .get(field)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value))
 }
 
 /// `metadata`, made if it is not there.

@@ -9,7 +9,7 @@ use std::fmt::{self, Display};
 use serde_json::Value;
 
 pub use self::field::{FieldSelector, FieldTerm};
-use super::{FieldErrors, Path, format, go_quoted, object};
+use super::{FieldErrors, Path, fields, format, go_quoted};
 
 /// Which objects are meant, by their labels: all requirements must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,12 +74,12 @@ impl LabelSelector {
             return Ok(Self::NOTHING);
         }
         let mut requirements = Vec::new();
-        for (key, value) in object::entries(selector, "matchLabels") {
+        for (key, value) in fields::entries(selector, "matchLabels") {
             let values = vec![value.as_str().unwrap_or_default().to_owned()];
             requirements.push(Requirement::new(key, Operator::Equals, values)?);
         }
-        for expression in object::list(selector, "matchExpressions") {
-            let operator = match object::text(expression, "operator") {
+        for expression in fields::list(selector, "matchExpressions") {
+            let operator = match fields::text(expression, "operator") {
                 "In" => Operator::In,
                 "NotIn" => Operator::NotIn,
                 "Exists" => Operator::Exists,
@@ -89,8 +89,8 @@ impl LabelSelector {
                     return Err(SelectorError(format!("{quoted} is not a valid label selector operator")));
                 }
             };
-            let values = object::texts(expression, "values").map(str::to_owned).collect();
-            requirements.push(Requirement::new(object::text(expression, "key"), operator, values)?);
+            let values = fields::texts(expression, "values").map(str::to_owned).collect();
+            requirements.push(Requirement::new(fields::text(expression, "key"), operator, values)?);
         }
         requirements.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(Self { requirements, nothing: false })
@@ -253,10 +253,10 @@ pub fn validate(errors: &mut FieldErrors, path: &Path<'_>, selector: &Value, len
     let labels = path.child("matchLabels");
     validate_labels(errors, &labels, selector.get("matchLabels").unwrap_or(&Value::Null));
     let expressions = path.child("matchExpressions");
-    for (index, expression) in object::list(selector, "matchExpressions").iter().enumerate() {
+    for (index, expression) in fields::list(selector, "matchExpressions").iter().enumerate() {
         let path = expressions.index(index);
-        let values: Vec<&str> = object::texts(expression, "values").collect();
-        let operator = object::text(expression, "operator");
+        let values: Vec<&str> = fields::texts(expression, "values").collect();
+        let operator = fields::text(expression, "operator");
         match operator {
             "In" | "NotIn" if values.is_empty() => {
                 errors
@@ -270,7 +270,7 @@ pub fn validate(errors: &mut FieldErrors, path: &Path<'_>, selector: &Value, len
             _ if leniency.operators => {}
             _ => errors.invalid(&path.child("operator"), operator, "not a valid selector operator"),
         }
-        let key = object::text(expression, "key");
+        let key = fields::text(expression, "key");
         format::report(errors, &path.child("key"), key, format::is_qualified_name(key));
         if !leniency.values {
             let path = path.child("values");
@@ -293,7 +293,7 @@ pub fn validate_labels(errors: &mut FieldErrors, path: &Path<'_>, labels: &Value
 /// Whether a `LabelSelector` has a value that no label can have; an update of it may keep that.
 pub fn has_invalid_value(selector: &Value) -> bool {
     let mut values =
-        object::list(selector, "matchExpressions").iter().flat_map(|e| object::texts(e, "values"));
+        fields::list(selector, "matchExpressions").iter().flat_map(|e| fields::texts(e, "values"));
     values.any(|value| !format::is_label_value(value).is_empty())
 }
 

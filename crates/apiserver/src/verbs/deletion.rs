@@ -7,6 +7,7 @@ use super::{
     options::{DeleteOptions, Propagation},
 };
 use crate::{
+    kinds::definitions,
     machinery::object,
     status::{ApiError, ApiResult},
 };
@@ -37,6 +38,9 @@ pub fn decide(call: &Call<'_>, object: &Value, options: &DeleteOptions) -> ApiRe
     check_preconditions(call, object, options)?;
     if is_namespace(call) {
         return Ok(namespace(call, object, options));
+    }
+    if &*call.resource.storage == definitions::STORAGE {
+        return Ok(definition(call, object));
     }
     let grace = (call.resource.strategy.grace_period)(object, options.grace_period);
     let deleting = object::deletion_timestamp(object).is_some();
@@ -146,6 +150,27 @@ fn namespace(call: &Call<'_>, object: &Value, options: &DeleteOptions) -> Step {
         return Step::Mark(marked);
     }
     if may_go(call, object) && finalizers.is_empty() { Step::Remove } else { Step::Nothing }
+}
+
+/// A definition is marked, and stays until its objects are gone.
+fn definition(call: &Call<'_>, object: &Value) -> Step {
+    if object::deletion_timestamp(object).is_some() {
+        return Step::Nothing;
+    }
+    let mut marked = object.clone();
+    let time = call.timestamp();
+    let metadata = object::metadata_mut(&mut marked);
+    metadata.insert("deletionTimestamp".into(), time.as_str().into());
+    let finalizers = metadata.entry("finalizers").or_insert_with(|| Value::Array(Vec::new()));
+    if let Some(finalizers) = finalizers.as_array_mut() {
+        finalizers.push(definitions::status::CLEANUP.into());
+    }
+    let condition = serde_json::json!({
+        "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    });
+    definitions::status::set_condition(&mut marked, condition, &time);
+    Step::Mark(marked)
 }
 
 fn check_preconditions(call: &Call<'_>, object: &Value, options: &DeleteOptions) -> ApiResult<()> {

@@ -214,6 +214,7 @@ pub fn applied(call: &mut Call<'_>) -> ApiResult<Value> {
         object::metadata_mut(&mut config).insert("name".into(), call.target.name.as_str().into());
     }
     update::check_name(call, &config)?;
-    pipeline::settle_namespace(call, &mut config)?;
+    // What is sent is what is owned and named in errors: a missing namespace stays missing.
+    pipeline::settle_namespace(call, &mut config.clone())?;
     Ok(config)
 }

@@ -50,7 +50,7 @@ impl Selection {
     /// 400 for selectors that cannot be read, or name fields that cannot be selected.
     pub fn of(call: &Call<'_>) -> ApiResult<Self> {
         let labels = LabelSelector::parse(call.query.get("labelSelector"))
-            .map_err(|error| ApiError::bad_request(format!("unable to parse requirement: {error}")))?;
+            .map_err(|error| ApiError::bad_request(error.to_string()))?;
         let fields = FieldSelector::parse(call.query.get("fieldSelector"))
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
         for term in fields.terms() {

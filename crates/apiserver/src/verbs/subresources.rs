@@ -31,7 +31,7 @@ pub fn review(call: &mut Call<'_>) -> ApiResult<Answer> {
     call.query.write_options("CreateOptions")?;
     let resource = call.resource.clone();
     let asked = body::object(call, &Wanted::resource(&resource), FieldValidation::Warn)?;
-    let body = call.cluster.review(&resource.kind, &asked, call.user, &call.target.namespace)?;
+    let body = call.cluster.review(&resource.kind, asked, call.user, &call.target.namespace)?;
     Ok(Answer::Other { code: 201, body })
 }
 

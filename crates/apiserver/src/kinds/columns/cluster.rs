@@ -27,11 +27,11 @@ pub fn node(node: &Value, now: Timestamp) -> Vec<Value> {
         Some(address) => text(address, "address"),
         None => "<none>",
     };
-    let kernel = match (text(info, "kernelVersion"), text(info, "architecture")) {
-        ("", _) => "<unknown>".to_owned(),
-        (kernel, "") => kernel.to_owned(),
-        (kernel, architecture) => format!("{kernel} ({architecture})"),
-    };
+    let mut kernel = text_or(info, "kernelVersion", "<unknown>").to_owned();
+    let architecture = text(info, "architecture");
+    if !architecture.is_empty() {
+        let _ = write!(kernel, " ({architecture})");
+    }
     vec![
         object::name(node).into(),
         status.into(),

@@ -139,9 +139,11 @@ impl Summary {
         (false, of_sidecars)
     }
 
-    /// Goes through the main containers, the last first, so that the first one's trouble is what is said.
+    /// Goes through the main containers, the last first, so that the first one's trouble is what is said. What went
+    /// well is only said when nothing went wrong and nothing runs any more.
     fn main_containers(&mut self, pod: &Value) {
         let mut running = false;
+        let mut failure = None;
         for status in items(pod, "status.containerStatuses").iter().rev() {
             self.restarts.add(status);
             let terminated = at(status, "state.terminated");
@@ -150,14 +152,22 @@ impl Summary {
                 waiting.clone_into(&mut self.reason);
             } else if !terminated.is_null() {
                 self.reason = why_terminated(terminated);
+                if number(terminated, "exitCode") != 0 {
+                    failure = Some(self.reason.clone());
+                }
             } else if flag(status, "ready") && is_set(status, "state.running") {
                 running = true;
                 self.ready += 1;
             }
         }
-        if self.reason == "Completed" && running {
-            let ready = is_true(pod, "status.conditions", "Ready");
-            if ready { "Running" } else { "NotReady" }.clone_into(&mut self.reason);
+        if self.reason == "Completed" {
+            if running && is_true(pod, "status.conditions", "Ready") {
+                "Running".clone_into(&mut self.reason);
+            } else if let Some(failure) = failure {
+                self.reason = failure;
+            } else if running {
+                "NotReady".clone_into(&mut self.reason);
+            }
         }
     }
 }

@@ -81,12 +81,15 @@ fn storage_class_of(object: &Value) -> &str {
         .unwrap_or_else(|| text(object, "spec.storageClassName"))
 }
 
-/// The cells of a StorageClass.
+/// The cells of a StorageClass. The name says whether it is the default one.
 pub fn storage_class(class: &Value, now: Timestamp) -> Vec<Value> {
     let marks =
         ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+    let annotations = object::annotations(class);
+    let is_marked = |mark| annotations.and_then(|all| all.get(mark)).is_some_and(|value| value == "true");
+    let default = if marks.into_iter().any(is_marked) { " (default)" } else { "" };
     vec![
-        name_and_default(class, &marks),
+        format!("{}{default}", object::name(class)).into(),
         text(class, "provisioner").into(),
         pointer_or(class, "reclaimPolicy", "Delete").into(),
         pointer_or(class, "volumeBindingMode", "Immediate").into(),
@@ -97,16 +100,7 @@ pub fn storage_class(class: &Value, now: Timestamp) -> Vec<Value> {
 
 /// The cells of a VolumeAttributesClass.
 pub fn attributes_class(class: &Value, now: Timestamp) -> Vec<Value> {
-    let marks = ["volumeattributesclass.alpha.kubernetes.io/is-default-class"];
-    vec![name_and_default(class, &marks), text(class, "driverName").into(), created(class, now)]
-}
-
-fn name_and_default(class: &Value, marks: &[&str]) -> Value {
-    let annotations = object::annotations(class);
-    let is_default =
-        marks.iter().any(|mark| annotations.is_some_and(|all| all.get(*mark).is_some_and(|v| v == "true")));
-    let name = object::name(class);
-    if is_default { format!("{name} (default)").into() } else { name.into() }
+    vec![object::name(class).into(), text(class, "driverName").into(), created(class, now)]
 }
 
 /// The cells of a VolumeAttachment.

@@ -114,6 +114,14 @@ fn the_status_of_a_pod_is_one_word() {
             "Running",
             "0",
         ),
+        (
+            json!({"spec": {"containers": [{}, {}]}, "status": {"phase": "Running", "containerStatuses": [
+                {"state": {"terminated": {"reason": "Completed"}}},
+                {"state": {"terminated": {"reason": "Error", "exitCode": 1}}}]}}),
+            "0/2",
+            "Error",
+            "0",
+        ),
         (deleted("", "Running"), "0/0", "Terminating", "0"),
         (deleted("NodeLost", "Running"), "0/0", "Unknown", "0"),
         (deleted("", "Succeeded"), "0/0", "Succeeded", "0"),
@@ -310,11 +318,11 @@ fn cluster_rows() {
         json!({"conditions": [{"type": "Healthy", "status": "False", "message": "m", "error": "e"}]});
     assert_eq!(cells("", "ComponentStatus", component), json!(["Unhealthy", "m", "e"]));
     let node = json!({"metadata": {"labels": {"kubernetes.io/role": "old", "node-role.kubernetes.io/": ""}},
-        "spec": {}, "status": {"nodeInfo": {"kernelVersion": "6", "architecture": ""},
+        "spec": {}, "status": {"nodeInfo": {"kernelVersion": "", "architecture": "arm64"},
         "conditions": [{"type": "Ready", "status": "Unknown"}]}});
     assert_eq!(
         cells("", "Node", node),
-        json!(["NotReady", "old", "", "<none>", "<none>", "<unknown>", "6", "<unknown>"])
+        json!(["NotReady", "old", "", "<none>", "<none>", "<unknown>", "<unknown> (arm64)", "<unknown>"])
     );
 }
 

@@ -99,6 +99,7 @@ fn job_status(job: &Value) -> &'static str {
         () if object::deletion_timestamp(job).is_some() => "Terminating",
         () if is("Suspended") => "Suspended",
         () if is("FailureTarget") => "FailureTarget",
+        () if is("SuccessCriteriaMet") => "SuccessCriteriaMet",
         () => "Running",
     }
 }
