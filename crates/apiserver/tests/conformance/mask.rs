@@ -7,8 +7,17 @@ use regex::Regex;
 use serde_json::Value;
 
 const KEYS: [&str; 11] = [
-    "resourceVersion", "continue", "clusterIP", "clusterIPs", "nodePort", "remainingItemCount", "healthCheckNodePort",
-    "uid", "storageVersionHash", "hash", "token",
+    "resourceVersion",
+    "continue",
+    "clusterIP",
+    "clusterIPs",
+    "nodePort",
+    "remainingItemCount",
+    "healthCheckNodePort",
+    "uid",
+    "storageVersionHash",
+    "hash",
+    "token",
 ];
 
 struct Rule(Regex, &'static str);
@@ -38,7 +47,9 @@ pub fn value(value: &Value) -> Value {
 
 fn masked(value: &Value, key: Option<&str>) -> Value {
     match value {
-        Value::Object(map) => map.iter().map(|(name, value)| (text(name), masked(value, Some(name)))).collect(),
+        Value::Object(map) => {
+            map.iter().map(|(name, value)| (text(name), masked(value, Some(name)))).collect()
+        }
         Value::Array(list) => {
             let key = key.filter(|key| *key == "clusterIPs");
             list.iter().map(|value| masked(value, key)).collect()

@@ -27,7 +27,8 @@ use xebec_apiserver::{
 use crate::mask;
 
 /// The users of the recordings.
-const TOKENS: &str = "admintoken,admin,1,system:masters\nbobtoken,bob,2,devs\ncaroltoken,carol,3,\"devs,ops\"\n";
+const TOKENS: &str =
+    "admintoken,admin,1,system:masters\nbobtoken,bob,2,devs\ncaroltoken,carol,3,\"devs,ops\"\n";
 /// How long a watch may take for the events that are expected of it.
 const EVENTS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -61,7 +62,8 @@ pub async fn run(file: &str, scenario: &Value) -> Vec<(String, Option<String>)> 
     let names = names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let mut session = Session { cluster, names, watches: HashMap::new() };
     if scenario["namespace"] != false {
-        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": session.names["ns"]}});
+        let body =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": session.names["ns"]}});
         session.send("POST", "/api/v1/namespaces", &Value::Null, Some(body.to_string()), &Value::Null).await;
     }
     let mut compared = Vec::new();
@@ -111,10 +113,14 @@ impl Session {
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         for (name, path) in step["save"].as_object().into_iter().flatten() {
             let value = lookup(&parsed, path.as_str().unwrap());
-            let text = value.map_or_else(|| format!("missing-{name}"), |v| v.as_str().map_or(v.to_string(), str::to_owned));
+            let text = value.map_or_else(
+                || format!("missing-{name}"),
+                |v| v.as_str().map_or(v.to_string(), str::to_owned),
+            );
             self.names.insert(name.clone(), text);
         }
-        let media_type = parts.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type =
+            parts.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = media_type.replace(' ', "");
         let warnings: Vec<Value> =
             parts.headers.get_all("warning").iter().map(|value| value.to_str().unwrap().into()).collect();
@@ -126,7 +132,14 @@ impl Session {
         }))
     }
 
-    async fn send(&self, method: &str, path: &str, headers: &Value, body: Option<String>, user: &Value) -> Response<Body> {
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &Value,
+        body: Option<String>,
+        user: &Value,
+    ) -> Response<Body> {
         let mut request = Request::builder().method(method).uri(path);
         let mut own: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in headers.as_object().into_iter().flatten() {
@@ -144,7 +157,12 @@ impl Session {
             }
             None if own.contains_key("authorization") => Peer::Connection(ClientCertificate::Absent),
             None => {
-                let admin = User { name: "admin".into(), uid: "1".into(), groups: vec!["system:masters".into()], ..User::default() };
+                let admin = User {
+                    name: "admin".into(),
+                    uid: "1".into(),
+                    groups: vec!["system:masters".into()],
+                    ..User::default()
+                };
                 Peer::User(Arc::new(admin.authenticated()))
             }
         };
@@ -157,13 +175,15 @@ impl Session {
 
     /// Puts names in their places: `{ns}`, `{id}` and what was saved.
     fn fill(&self, text: &str) -> String {
-        self.names.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+        self.names
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
     }
 
     fn unfill(&self, value: &Value) -> Value {
-        let text = ["ns", "id"].iter().fold(value.to_string(), |text, name| {
-            text.replace(&self.names[*name], &format!("{{{name}}}"))
-        });
+        let text = ["ns", "id"]
+            .iter()
+            .fold(value.to_string(), |text, name| text.replace(&self.names[*name], &format!("{{{name}}}")));
         serde_json::from_str(&text).unwrap()
     }
 }

@@ -14,6 +14,7 @@ use crate::{
 
 /// The behaviour of Deployment.
 pub static STRATEGY: Strategy = Strategy {
+    status_resets: &[&["metadata", "labels"]],
     default: fill_deployment,
     prepare_create: gates::drop_disabled_in_template,
     prepare_update: |new, _| gates::drop_disabled_in_template(new),

@@ -43,6 +43,10 @@ pub static STRATEGY: Strategy = Strategy {
     generation: Generation::Spec,
     status: true,
     orphan_dependents: true,
+    deletion_warning: Some(
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or \
+         set propagationPolicy=Orphan to suppress this warning",
+    ),
     ..Strategy::PLAIN
 };
 

@@ -18,6 +18,7 @@ use crate::{
 
 /// The behaviour of PodTemplate.
 pub static STRATEGY: Strategy = Strategy {
+    returns_deleted: true,
     default: |object| {
         fill(object::map_mut(object));
     },
