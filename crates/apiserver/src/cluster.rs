@@ -19,7 +19,7 @@ use crate::{
     machinery::{conform, object},
     status::ApiResult,
     storage::{Change, Expected, Snapshot, Storage, memory::Memory},
-    verbs,
+    verbs::{self, allocation::Allocations},
 };
 
 /// A Kubernetes cluster's API, in this process. Clones are the same cluster; [`Cluster::fork`] makes another.
@@ -53,6 +53,7 @@ pub struct Shared {
     closed: CancellationToken,
     authentication: Arc<Authentication>,
     impersonation: Impersonation,
+    allocations: Allocations,
     rbac: ArcSwapOption<Cached<rbac::Index>>,
     catalog: ArcSwapOption<Cached<Catalog>>,
 }
@@ -97,6 +98,7 @@ impl Cluster {
             closed: CancellationToken::new(),
             authentication,
             impersonation: Impersonation::default(),
+            allocations: Allocations::default(),
             rbac: ArcSwapOption::empty(),
             catalog: ArcSwapOption::empty(),
         }))
@@ -198,6 +200,11 @@ impl Shared {
         let now = self.clock.now();
         let reviewer = Reviewer { user, namespace, index: &index, authentication: &self.authentication, now };
         reviewer.answer(kind, asked)
+    }
+
+    /// The addresses and ports that Services have.
+    pub fn allocations(&self) -> &Allocations {
+        &self.allocations
     }
 
     /// Who decides whether users may act as others.

@@ -4,6 +4,7 @@
 //! writes share is in [`pipeline`]. Answers are values or stored objects; how they are written out is the matter of
 //! [`crate::http`].
 
+pub mod allocation;
 mod body;
 mod create;
 mod definitions;

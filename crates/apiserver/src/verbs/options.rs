@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     http::query::{FieldValidation, check_dry_run},
-    machinery::{FieldErrors, Path, builtin, invalid::Cause},
+    machinery::{FieldErrors, Path, builtin, decode, invalid::Cause, protobuf},
     status::{ApiError, ApiResult, Qualified},
 };
 
@@ -93,20 +93,23 @@ pub fn delete_options(call: &mut Call<'_>) -> ApiResult<DeleteOptions> {
 
 fn from_body(call: &mut Call<'_>) -> ApiResult<Value> {
     // Kubernetes takes DeleteOptions of the version v1 and of each group's own, and dryRun from the body alone.
-    let sent = if call.content_type == "application/yaml" {
-        crate::machinery::decode::yaml(&call.body)
-    } else {
-        crate::machinery::decode::json(&call.body)
+    let sent = match call.content_type.as_str() {
+        protobuf::MEDIA_TYPE => protobuf::envelope::open(&call.body).ok().map(|sent| sent.api_version),
+        "application/yaml" => decode::yaml(&call.body).ok().and_then(|sent| api_version_of(&sent.value)),
+        _ => decode::json(&call.body).ok().and_then(|sent| api_version_of(&sent.value)),
     };
-    let api_version = sent.ok().and_then(|sent| sent.value["apiVersion"].as_str().map(str::to_owned));
     let own = call.resource.api_version.to_string();
     let api_version =
-        api_version.filter(|version| *version == own || version == "meta.k8s.io/v1").unwrap_or("v1".into());
+        sent.filter(|version| *version == own || version == "meta.k8s.io/v1").unwrap_or("v1".into());
     let Some(schema) = builtin::schema(TYPE) else {
         return Err(ApiError::internal("no schema of DeleteOptions"));
     };
     let wanted = Wanted { api_version: &api_version, kind: "DeleteOptions", schema };
     body::object(call, &wanted, FieldValidation::Ignore)
+}
+
+fn api_version_of(options: &Value) -> Option<String> {
+    options["apiVersion"].as_str().map(str::to_owned)
 }
 
 fn from_query(call: &Call<'_>) -> ApiResult<Value> {

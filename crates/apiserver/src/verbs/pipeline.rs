@@ -335,44 +335,61 @@ pub async fn replace(
         admission::mutate_update(call, &mut new, &old, part)?;
         let metadata = object::metadata_mut(&mut new);
         metadata.insert("resourceVersion".into(), object::resource_version(&old).into());
-        prepare_update(call, &mut new, &old, part);
-        (call.resource.strategy.default)(&mut new);
-        (call.resource.strategy.stamp)(&mut new, &old, &call.timestamp());
-        refuse(&call.resource, &name, &validate_update(&call.resource, &new, &old, part))?;
-        admission::validate_update(call, &new, &old, part)?;
-        for sentence in (call.resource.strategy.warnings)(&new, Some(&old)) {
-            call.warn(sentence);
-        }
-        new = conform_again(call, new);
-        apply::keep_times_if_unchanged(&old, &mut new);
-        if new == old {
-            return Ok(Replaced { stored, value: old, deleted: false });
-        }
-        let gone = object::deletion_timestamp(&new).is_some()
-            && object::finalizers(&new).is_empty()
-            && object::meta(&new, "deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0) == 0
-            && super::deletion::may_go(call, &new);
-        if options.dry_run {
-            return Ok(Replaced { stored, value: new, deleted: gone });
-        }
-        let expected = Expected::Revision(stored.revision);
-        let written = if gone {
-            // The last writer of a finalizer takes the object away.
-            commit(call, &key, expected, None).await
-        } else {
-            commit(call, &key, expected, Some(new.clone())).await
+        let reservation = match part {
+            Part::Main => super::allocation::reserve(call, &mut new, Some(&old))?,
+            _ => super::allocation::Reservation::default(),
         };
-        match written {
-            Ok(written) => {
-                object::metadata_mut(&mut new)
-                    .insert("resourceVersion".into(), written.revision.to_string().into());
-                return Ok(Replaced { stored: written, value: new, deleted: gone });
-            }
-            Err(CommitError::Changed | CommitError::Missing) => {}
-            Err(error) => return Err(failed(call, &name, &error)),
+        let attempt = attempt(call, part, options, &stored, &old, new).await;
+        super::allocation::release(call, reservation);
+        if let Some(replaced) = attempt? {
+            return Ok(replaced);
         }
     }
     Err(ApiError::modified(call.resource.qualified(), &name))
+}
+
+/// Checks and writes a replacement of `stored` (`old`, in the version of the call). Gives nothing where somebody else
+/// was faster.
+async fn attempt(
+    call: &mut Call<'_>,
+    part: Part,
+    options: &WriteOptions,
+    stored: &Arc<Object>,
+    old: &Value,
+    mut new: Value,
+) -> ApiResult<Option<Replaced>> {
+    let name = call.target.name.clone();
+    prepare_update(call, &mut new, old, part);
+    (call.resource.strategy.default)(&mut new);
+    (call.resource.strategy.stamp)(&mut new, old, &call.timestamp());
+    refuse(&call.resource, &name, &validate_update(&call.resource, &new, old, part))?;
+    admission::validate_update(call, &new, old, part)?;
+    for sentence in (call.resource.strategy.warnings)(&new, Some(old)) {
+        call.warn(sentence);
+    }
+    new = conform_again(call, new);
+    apply::keep_times_if_unchanged(old, &mut new);
+    if new == *old {
+        return Ok(Some(Replaced { stored: stored.clone(), value: new, deleted: false }));
+    }
+    // The last writer of a finalizer takes the object away.
+    let gone = object::deletion_timestamp(&new).is_some()
+        && object::finalizers(&new).is_empty()
+        && object::meta(&new, "deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0) == 0
+        && super::deletion::may_go(call, &new);
+    if options.dry_run {
+        return Ok(Some(Replaced { stored: stored.clone(), value: new, deleted: gone }));
+    }
+    let object = (!gone).then(|| new.clone());
+    match commit(call, &stored.key, Expected::Revision(stored.revision), object).await {
+        Ok(written) => {
+            let version = written.revision.to_string().into();
+            object::metadata_mut(&mut new).insert("resourceVersion".into(), version);
+            Ok(Some(Replaced { stored: written, value: new, deleted: gone }))
+        }
+        Err(CommitError::Changed | CommitError::Missing) => Ok(None),
+        Err(error) => Err(failed(call, &name, &error)),
+    }
 }
 
 /// Who becomes the owner of what changed.

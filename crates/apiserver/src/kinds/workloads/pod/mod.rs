@@ -59,6 +59,13 @@ fn fill_pod(pod: &mut Value) {
     }
     let pod = object::map_mut(pod);
     defaults::fill_template(pod);
+    // Templates may say so: their Pods will not.
+    if let Some(seconds) =
+        object_mut(pod, "spec").and_then(|spec| spec.get_mut("terminationGracePeriodSeconds"))
+        && seconds.as_i64().is_some_and(|seconds| seconds < 0)
+    {
+        *seconds = 1.into();
+    }
     if let Some(status) = object_mut(pod, "status") {
         fill_addresses(status);
     }
