@@ -21,6 +21,8 @@
 mod controller;
 pub mod deployment;
 mod discovery;
+pub mod disruption;
+pub mod endpoints;
 pub mod garbage_collection;
 pub mod job;
 pub mod namespace;

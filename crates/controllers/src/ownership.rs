@@ -3,11 +3,12 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use kube::Resource;
 use kube::core::{Selector, SelectorExt};
+use serde::de::DeserializeOwned;
 use serde_json::json;
-use xebec_coordinator::{Index, Key, Kind, Object, Write};
+use xebec_coordinator::{DecodeError, Event, Index, Key, Kind, Object, View, Write};
 
 /// The name of the [index](orphans) over dependents without a controller, by namespace.
-pub(crate) const ORPHANS: &str = "orphans";
+const ORPHANS: &str = "orphans";
 
 /// An index of the objects of a kind that no controller controls, by namespace: those that may be adopted.
 pub(crate) fn orphans<K: Resource<DynamicType = ()>>() -> Index {
@@ -37,9 +38,8 @@ pub(crate) fn claim(owner: &ObjectMeta, dependent: &ObjectMeta, matches: bool) -
         Some(controller) if Some(&controller.uid) != owner.uid.as_ref() => Claim::Ignore,
         Some(_) if matches => Claim::Keep,
         Some(_) if owner_lives => Claim::Release,
-        Some(_) => Claim::Ignore,
         None if matches && owner_lives && dependent.deletion_timestamp.is_none() => Claim::Adopt,
-        None => Claim::Ignore,
+        Some(_) | None => Claim::Ignore,
     }
 }
 
@@ -103,7 +103,41 @@ pub(crate) fn selects(selector: &Selector, meta: &ObjectMeta) -> bool {
 
 /// Whether an event of an object without a controller is a reason to look who may adopt it: it is new, or its labels or
 /// its owners have changed.
-pub(crate) fn may_be_adopted(event: &xebec_coordinator::Event) -> bool {
+pub(crate) fn may_be_adopted(event: &Event) -> bool {
     let Some(new) = event.new().filter(|object| object.controller().is_none()) else { return false };
     event.old().is_none_or(|old: &Object| !old.labels().eq(new.labels()) || old.owners() != new.owners())
+}
+
+/// The keys of the owners of kind `K` whose selectors select an object that may be adopted.
+pub(crate) fn adopters<K>(event: &Event, view: &View, selector: impl Fn(&K) -> Option<Selector>) -> Vec<Key>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    if !may_be_adopted(event) {
+        return Vec::new();
+    }
+    let candidates = view.typed::<K>().list(event.key().namespace());
+    let selects = |candidate: &&Object| {
+        let selector = candidate.decode::<K>().ok().as_ref().and_then(&selector);
+        selector.is_some_and(|selector| event.object().selected_by(&selector))
+    };
+    candidates.iter().filter(selects).map(|candidate| candidate.key().clone()).collect()
+}
+
+/// The objects that are an owner's, or may become it: those it controls, and those that its selector selects and nobody
+/// controls. The observer needs the index of [`orphans`].
+pub(crate) fn candidates<K>(
+    owner: &ObjectMeta,
+    selector: &Selector,
+    view: &View,
+) -> Result<Vec<K>, DecodeError>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    let mut found = view.controlled_by::<K>(owner.uid.as_deref().unwrap_or_default())?;
+    let orphans = view.typed::<K>().by_index(ORPHANS, owner.namespace.as_deref().unwrap_or_default());
+    for orphan in orphans.iter().filter(|orphan| orphan.selected_by(selector)) {
+        found.push(orphan.decode()?);
+    }
+    Ok(found)
 }

@@ -6,6 +6,8 @@ use xebec_coordinator::{AddError, Coordinator};
 
 use crate::Live;
 use crate::deployment::DeploymentController;
+use crate::disruption::DisruptionController;
+use crate::endpoints::{EndpointSliceController, EndpointSliceMirroringController, EndpointsController};
 use crate::garbage_collection::GarbageCollection;
 use crate::job::JobController;
 use crate::namespace::NamespaceController;
@@ -51,5 +53,20 @@ pub const CONTROLLERS: &[Registration] = &[
     Registration {
         name: "garbage-collection",
         observe: |to, _| to.reconcile(GarbageCollection::new(to.clone())),
+    },
+    Registration { name: "endpointslice", observe: |to, _| to.observe(EndpointSliceController) },
+    Registration { name: "endpoints", observe: |to, _| to.observe(EndpointsController) },
+    Registration {
+        name: "endpointslicemirroring",
+        observe: |to, _| to.observe(EndpointSliceMirroringController),
+    },
+    Registration { name: "disruption", observe: |to, _| to.observe(DisruptionController) },
+    Registration { name: "namespace", observe: |to, _| to.reconcile(NamespaceController) },
+    Registration { name: "serviceaccount", observe: |to, _| to.observe(ServiceAccountController) },
+    Registration {
+        name: "root-ca-certificate",
+        observe: |to, options| {
+            to.observe(RootCertificatePublisher { certificates: options.root_certificates.clone() })
+        },
     },
 ];

@@ -2,11 +2,14 @@
 
 mod cluster;
 
+use std::time::Duration;
+
 use cluster::Running;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod, ReplicationController};
 use kube::ResourceExt;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 fn template(image: &str) -> Value {
@@ -80,7 +83,7 @@ async fn pods_are_replaced_and_writers_are_named() {
     cluster.create::<ReplicationController>(controller).await;
     cluster.settle().await;
     let pods = cluster.names::<Pod>().await;
-    cluster.delete::<Pod>(&pods[0], Default::default()).await;
+    cluster.delete::<Pod>(&pods[0], DeleteParams::default()).await;
     cluster.settle().await;
     let now = cluster.names::<Pod>().await;
     assert_eq!(now.len(), 2);
@@ -114,4 +117,30 @@ async fn a_job_runs_to_its_end() {
     for pod in cluster.list::<Pod>().await {
         assert_eq!(pod.metadata.finalizers, None, "{}", pod.name_any());
     }
+}
+
+#[tokio::test]
+async fn time_is_the_clusters() {
+    let cluster = Running::still();
+    let job = json!({"metadata": {"name": "sum"}, "spec": {"ttlSecondsAfterFinished": 60,
+        "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}});
+    cluster.create::<Job>(job).await;
+    let mut stuck = deployment(1);
+    stuck["spec"]["progressDeadlineSeconds"] = json!(30);
+    cluster.create::<Deployment>(stuck).await;
+    cluster.idle().await;
+    for pod in cluster.list::<Pod>().await.iter().filter(|pod| pod.name_any().starts_with("sum-")) {
+        cluster.set_pod(&pod.name_any(), &json!({"status": {"phase": "Succeeded"}})).await;
+    }
+    cluster.idle().await;
+    assert_eq!(cluster.get::<Job>("sum").await["status"]["succeeded"], 1);
+    assert!(conditions(&cluster.get::<Deployment>("web").await["status"])[1].starts_with("Progressing True"));
+
+    cluster.advance(Duration::from_secs(45)).await;
+    let status = cluster.get::<Deployment>("web").await["status"].clone();
+    assert_eq!(conditions(&status)[1], "Progressing False ProgressDeadlineExceeded");
+    assert_eq!(cluster.names::<Job>().await, ["sum"]);
+
+    cluster.advance(Duration::from_secs(45)).await;
+    assert!(cluster.names::<Job>().await.is_empty());
 }

@@ -52,7 +52,8 @@ pub fn add_control_plane(coordinator: &Coordinator, nodes: u16, authority: &str)
     for controller in CONTROLLERS {
         controller.observe(coordinator, &options)?;
     }
-    let _ = nodes;
+    let options = xebec_node::simulated::Options { nodes: nodes.into(), ..Default::default() };
+    xebec_node::simulated::observe(coordinator, &options)?;
     Ok(())
 }
 

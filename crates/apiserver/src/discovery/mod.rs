@@ -24,7 +24,7 @@ use crate::kinds::Resource;
 /// A document as it goes over the wire.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// The bytes: JSON.
+    /// The bytes: JSON, or the protobuf of OpenAPI.
     pub bytes: Bytes,
     /// What the `ETag` header says, without its quotes.
     pub etag: Arc<str>,
@@ -58,6 +58,7 @@ pub struct Discovery {
     aggregated_core: OnceLock<Document>,
     openapi_index: OnceLock<Document>,
     openapi_v2: OnceLock<Document>,
+    openapi_v2_protobuf: OnceLock<Document>,
     openapi_custom: openapi::Cache,
 }
 
@@ -86,6 +87,7 @@ impl Discovery {
             aggregated_core: OnceLock::new(),
             openapi_index: OnceLock::new(),
             openapi_v2: OnceLock::new(),
+            openapi_v2_protobuf: OnceLock::new(),
             openapi_custom: openapi::Cache::default(),
         }
     }

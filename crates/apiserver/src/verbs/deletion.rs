@@ -9,7 +9,7 @@ use super::{
 use crate::{
     kinds::definitions,
     machinery::object,
-    status::{ApiError, ApiResult},
+    status::{ApiError, ApiResult, Qualified},
 };
 
 /// The finalizer that keeps an owner until its dependents are orphaned.
@@ -86,12 +86,13 @@ fn mark_graceful(call: &Call<'_>, object: &Value, grace: i64, finalizers: &[Stri
 
 /// Writes when an object will be gone.
 fn mark(call: &Call<'_>, object: &mut Value, grace: i64) {
+    let first = object::deletion_timestamp(object).is_none();
     let time = call.now.checked_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(call.now);
     let metadata = object::metadata_mut(object);
     metadata.insert("deletionTimestamp".into(), crate::machinery::conform::seconds(time).into());
     metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
     if let Some(generation) =
-        metadata.get("generation").and_then(Value::as_i64).filter(|generation| *generation > 0)
+        metadata.get("generation").and_then(Value::as_i64).filter(|generation| first && *generation > 0)
     {
         metadata.insert("generation".into(), (generation + 1).into());
     }
@@ -174,8 +175,9 @@ fn definition(call: &Call<'_>, object: &Value) -> Step {
 }
 
 fn check_preconditions(call: &Call<'_>, object: &Value, options: &DeleteOptions) -> ApiResult<()> {
-    let conflict =
-        |why: String| Err(ApiError::conflict(call.resource.qualified(), object::name(object), &why));
+    // Kubernetes names the kind here, without its group, not the resource.
+    let kind = Qualified { group: "", name: &call.resource.kind };
+    let conflict = |why: String| Err(ApiError::conflict(kind, object::name(object), &why));
     match &options.uid {
         Some(uid) if uid != object::uid(object) => {
             return conflict(format!(

@@ -22,7 +22,7 @@ async fn answer(call: &mut Call<'_>) -> ApiResult<Answer> {
     if !subresource.is_empty() {
         return on_subresource(call, verb, &subresource).await;
     }
-    if !call.resource.allows(verb) {
+    if !call.resource.allows(verb) || (call.target.is_watch_path && verb != "watch") {
         return Err(ApiError::method_not_allowed());
     }
     check_scope(call, verb)?;

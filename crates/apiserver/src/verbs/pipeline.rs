@@ -9,7 +9,7 @@ use super::Call;
 use crate::{
     admission,
     http::query::WriteOptions,
-    kinds::{Part, Resource, strategy::Generation},
+    kinds::{Part, Resource, Strategy, strategy::Generation},
     machinery::{FieldErrors, apply, conform, metadata, object},
     status::{ApiError, ApiResult},
     storage::{Change, CommitError, Draft, Expected, Object, Terms},
@@ -128,6 +128,11 @@ pub fn prepare_update(call: &Call<'_>, new: &mut Value, old: &Value, part: Part)
         }
         metadata.remove("selfLink");
     }
+    if let Some(strategy) = strategy.of_part(part) {
+        (strategy.prepare_update)(new, old);
+        grow(strategy, new, old);
+        return;
+    }
     match part {
         Part::Main => {
             if strategy.status {
@@ -137,13 +142,18 @@ pub fn prepare_update(call: &Call<'_>, new: &mut Value, old: &Value, part: Part)
                 };
             }
             (strategy.prepare_update)(new, old);
-            if grows(strategy.generation, new, old) {
-                let generation = object::meta(old, "generation").and_then(Value::as_i64).unwrap_or(0);
-                object::metadata_mut(new).insert("generation".into(), (generation + 1).into());
-            }
+            grow(strategy, new, old);
         }
+        Part::Scale | Part::Binding => grow(strategy, new, old),
         Part::Status => (strategy.prepare_status)(new, old),
         _ => super::subresources::prepare_part(new, old, part),
+    }
+}
+
+fn grow(strategy: &Strategy, new: &mut Value, old: &Value) {
+    if grows(strategy.generation, new, old) {
+        let generation = object::meta(old, "generation").and_then(Value::as_i64).unwrap_or(0);
+        object::metadata_mut(new).insert("generation".into(), (generation + 1).into());
     }
 }
 
@@ -173,7 +183,11 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part
     let mut errors = FieldErrors::new();
     metadata::validate_update(new, old, &mut errors);
     validate_custom(resource, new, &mut errors);
+    let own = resource.strategy.of_part(part);
     match part {
+        _ if own.is_some() => {
+            own.iter().for_each(|strategy| (strategy.validate_update)(new, old, &mut errors))
+        }
         Part::Main => (resource.strategy.validate_update)(new, old, &mut errors),
         Part::Status => (resource.strategy.validate_status)(new, old, &mut errors),
         _ => {}

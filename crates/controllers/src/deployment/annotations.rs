@@ -79,21 +79,41 @@ pub(crate) fn set_newest(set: &mut ReplicaSet, deployment: &Deployment, new_revi
     if let Some(old) = old {
         // It was the newest before: a roll back.
         let history = annotations.get(REVISION_HISTORY).filter(|history| !history.is_empty());
-        let mut history = history.map_or_else(|| old.clone(), |history| format!("{history},{old}"));
-        while history.len() > HISTORY_MAX
-            && let Some((_, newer)) = history.split_once(',')
-        {
-            history = newer.to_owned();
-        }
-        if history.len() <= HISTORY_MAX {
-            annotations.insert(REVISION_HISTORY.to_owned(), history);
+        let history = history.map_or_else(|| old.clone(), |history| format!("{history},{old}"));
+        if let Some(latest) = latest(&history) {
+            annotations.insert(REVISION_HISTORY.to_owned(), latest.to_owned());
         }
     }
     true
+}
+
+/// As much of a history as may be kept, its end.
+fn latest(history: &str) -> Option<&str> {
+    let excess = history.len().saturating_sub(HISTORY_MAX);
+    if excess == 0 {
+        return Some(history);
+    }
+    let cut = history.bytes().enumerate().skip(excess - 1).find(|(_, byte)| *byte == b',');
+    cut.and_then(|(comma, _)| history.get(comma + 1..))
 }
 
 /// Sets an annotation; whether it had another value.
 pub(crate) fn replace(annotations: &mut BTreeMap<String, String>, name: &str, value: String) -> bool {
     let old = annotations.insert(name.to_owned(), value);
     old.as_ref() != annotations.get(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_is_cut_at_a_comma() {
+        assert_eq!(latest("1,2"), Some("1,2"));
+        let long = format!("1,2,{}", "3".repeat(HISTORY_MAX - 2));
+        assert_eq!(latest(&long).map(str::len), Some(HISTORY_MAX));
+        let just = format!("1,{}", "3".repeat(HISTORY_MAX));
+        assert_eq!(latest(&just).map(str::len), Some(HISTORY_MAX));
+        assert_eq!(latest(&"3".repeat(HISTORY_MAX + 1)), None);
+    }
 }

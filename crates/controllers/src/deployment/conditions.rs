@@ -47,13 +47,12 @@ pub(crate) fn progress_reason(status: &DeploymentStatus) -> Option<&str> {
 
 /// Sets a condition, unless there is one with this status and reason; its transition time stays while its status does.
 pub(crate) fn set(status: &mut DeploymentStatus, mut condition: DeploymentCondition) {
-    if let Some(current) = get(status, &condition.type_) {
-        if current.status == condition.status {
-            if current.reason == condition.reason {
-                return;
-            }
-            condition.last_transition_time.clone_from(&current.last_transition_time);
+    if let Some(current) = get(status, &condition.type_).filter(|current| current.status == condition.status)
+    {
+        if current.reason == condition.reason {
+            return;
         }
+        condition.last_transition_time.clone_from(&current.last_transition_time);
     }
     remove(status, &condition.type_);
     status.conditions.get_or_insert_default().push(condition);

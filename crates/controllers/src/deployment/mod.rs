@@ -20,8 +20,7 @@ use xebec_coordinator::{
 use self::rollout::Rollout;
 use crate::controller::{Controller, Writes, is_namespace_terminating, reason_of};
 use crate::ownership::{
-    Claim, ORPHANS, adopt, claim, controller_reference, may_be_adopted, orphans, release, selector_of,
-    selects,
+    Claim, adopt, adopters, candidates, claim, controller_reference, orphans, release, selector_of, selects,
 };
 pub(crate) use fenceposts::scaled;
 
@@ -47,16 +46,10 @@ impl Observer for DeploymentController {
             return if event.is_deleted() { waiting_for_pod(event, view) } else { Vec::new() };
         }
         let mut keys = default_wake(event, view);
-        if event.key().is::<ReplicaSet>() && may_be_adopted(event) {
-            for candidate in view.typed::<Deployment>().list(event.key().namespace()) {
-                let Ok(deployment) = candidate.decode::<Deployment>() else { continue };
-                let selector = deployment.spec.as_ref().and_then(|spec| selector_of(&spec.selector));
-                if selector.is_some_and(|selector| event.object().selected_by(&selector))
-                    && !keys.contains(candidate.key())
-                {
-                    keys.push(candidate.key().clone());
-                }
-            }
+        if event.key().is::<ReplicaSet>() {
+            keys.extend(adopters::<Deployment>(event, view, |owner| {
+                selector_of(&owner.spec.as_ref()?.selector)
+            }));
         }
         keys
     }
@@ -72,11 +65,7 @@ impl Observer for DeploymentController {
         }
         let owner = controller_reference(&Kind::of::<Deployment>(), &deployment.metadata);
         let mut sets: Vec<ReplicaSet> = Vec::new();
-        let mut candidates = view.controlled_by::<ReplicaSet>(&owner.uid)?;
-        let orphans = view.typed::<ReplicaSet>().by_index(ORPHANS, key.namespace().unwrap_or_default());
-        for orphan in orphans.iter().filter(|orphan| orphan.selected_by(&selector)) {
-            candidates.push(orphan.decode()?);
-        }
+        let candidates = candidates::<ReplicaSet>(&deployment.metadata, &selector, view)?;
         for candidate in candidates {
             let (target, uid) = (Key::of(&candidate), candidate.metadata.uid.as_deref());
             match claim(&deployment.metadata, &candidate.metadata, selects(&selector, &candidate.metadata)) {

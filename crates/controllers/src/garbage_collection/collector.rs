@@ -196,7 +196,7 @@ impl Reconciler for Collector {
         }
         // An owner may wait for this one to be gone, to be no longer its own, or not to block it any more.
         let lets_go = event.is_deleted() || old.is_some();
-        for owner in event.states().filter(|_| lets_go).flat_map(|state| state.owners()) {
+        for owner in event.states().filter(|_| lets_go).flat_map(Object::owners) {
             let key = Self::owner_key(
                 &self.watched,
                 &owner.api_version,

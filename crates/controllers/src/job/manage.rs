@@ -1,6 +1,6 @@
 //! Making and ending the Pods of a Job.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
@@ -32,12 +32,11 @@ const INDEX_VARIABLE: &str = "JOB_COMPLETION_INDEX";
 
 impl Sync<'_> {
     /// Ends all Pods that are active, because the Job is over. They stay until they are counted.
-    pub(super) fn end_active(&mut self) -> Result<(), BoxError> {
+    pub(super) fn end_active(&mut self) {
         let active: Vec<Pod> = self.pods.iter().filter(|pod| pod::is_active(pod)).cloned().collect();
         for pod in &active {
             self.end(pod);
         }
-        Ok(())
     }
 
     fn end(&mut self, pod: &Pod) {
@@ -83,10 +82,10 @@ impl Sync<'_> {
         let (mut surplus, mut left) = (Vec::new(), Vec::new());
         if is_indexed(&self.spec) {
             // Of each index the most useful one stays.
-            let mut kept: BTreeMap<i32, ()> = BTreeMap::new();
+            let mut kept: BTreeSet<i32> = BTreeSet::new();
             for pod in active.into_iter().rev() {
                 match valid_index(&pod, &self.spec) {
-                    Some(index) if kept.insert(index, ()).is_none() => left.push(pod),
+                    Some(index) if kept.insert(index) => left.push(pod),
                     _ => surplus.push(pod),
                 }
             }
@@ -119,7 +118,7 @@ impl Sync<'_> {
         let known = self.view.typed::<Pod>();
         let namespace = self.job.metadata.namespace.clone();
         let job_name = self.job.metadata.name.clone().unwrap_or_default();
-        let mut taken = std::collections::BTreeSet::new();
+        let mut taken = BTreeSet::new();
         for place in places {
             let template = self.template(place);
             let prefix = match place {

@@ -26,8 +26,8 @@ use self::pods::{TRACKING, is_tracked, untrack};
 use self::sync::Sync;
 use crate::controller::{Controller, Writes, is_namespace_terminating, reason_of};
 use crate::ownership::{
-    Claim, ORPHANS, adopt, claim, controller_of, controller_reference, may_be_adopted, orphans, release,
-    selector_of, selects,
+    Claim, adopt, adopters, candidates, claim, controller_of, controller_reference, may_be_adopted, orphans,
+    release, selector_of, selects,
 };
 use crate::time::remaining;
 
@@ -62,15 +62,9 @@ impl Observer for JobController {
     fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
         let mut keys = default_wake(event, view);
         if event.key().is::<Pod>() && may_be_adopted(event) {
-            for candidate in view.typed::<Job>().list(event.key().namespace()) {
-                let Ok(job) = candidate.decode::<Job>() else { continue };
-                let selector = job.spec.as_ref().and_then(|spec| selector_of(spec.selector.as_ref()?));
-                if selector.is_some_and(|selector| event.object().selected_by(&selector))
-                    && !keys.contains(candidate.key())
-                {
-                    keys.push(candidate.key().clone());
-                }
-            }
+            keys.extend(adopters::<Job>(event, view, |owner| {
+                selector_of(owner.spec.as_ref()?.selector.as_ref()?)
+            }));
             keys.push(event.key().clone());
         }
         keys
@@ -108,11 +102,7 @@ impl Observer for JobController {
         let Some(selector) = spec.selector.as_ref().and_then(selector_of) else { return Ok(plan) };
         let owner = controller_reference(&Kind::of::<Job>(), &job.metadata);
         let mut pods = Vec::new();
-        let mut candidates = view.controlled_by::<Pod>(&owner.uid)?;
-        let orphans = view.typed::<Pod>().by_index(ORPHANS, key.namespace().unwrap_or_default());
-        for orphan in orphans.iter().filter(|orphan| orphan.selected_by(&selector)) {
-            candidates.push(orphan.decode()?);
-        }
+        let candidates = candidates::<Pod>(&job.metadata, &selector, view)?;
         let mut claims = false;
         for pod in candidates {
             let (target, uid) = (Key::of(&pod), pod.metadata.uid.as_deref());

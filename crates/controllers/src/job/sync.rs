@@ -83,7 +83,7 @@ impl<'v> Sync<'v> {
         }
         self.judge();
         if self.finished.is_some() {
-            self.end_active()?;
+            self.end_active();
         } else {
             let managed = self.job.metadata.deletion_timestamp.is_none();
             if managed {

@@ -26,8 +26,7 @@ impl Sync<'_> {
     pub(super) fn track(mut self) -> Result<Plan, BoxError> {
         self.count_released();
         let (released, more) = self.note_ended();
-        let non_zero = |count: i32| Some(count).filter(|count| *count != 0);
-        self.status.active = non_zero(self.active);
+        self.status.active = Some(self.active).filter(|count| *count != 0);
         self.status.ready = Some(self.ready);
         self.status.terminating = Some(self.terminating);
 
@@ -99,7 +98,7 @@ impl Sync<'_> {
                     // The index is enough to know it by.
                     Some(place) if !self.counted_indexes.contains(place) => new_indexes.push(place),
                     None if !indexed && known.insert(uid(&pod).to_owned()) => {
-                        succeeded.push(uid(&pod).to_owned())
+                        succeeded.push(uid(&pod).to_owned());
                     }
                     _ => {}
                 }

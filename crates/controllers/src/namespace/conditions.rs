@@ -20,16 +20,16 @@ pub(super) struct Remains {
     pub(super) finalizers: BTreeMap<String, usize>,
 }
 
+/// A condition: its type, reason and message if something is left or has failed, and else.
+type Told = (&'static str, Option<(&'static str, String)>, (&'static str, &'static str));
+
 impl Remains {
     /// Whether the namespace is empty, for all that is known.
     pub(super) fn is_empty(&self) -> bool {
         self.discovery_failure.is_none() && self.content_failures.is_empty() && self.resources.is_empty()
     }
 
-    /// The conditions that say so: type, reason and message if something is left or failed, and else.
-    fn conditions(
-        &self,
-    ) -> [(&'static str, Option<(&'static str, String)>, (&'static str, &'static str)); 5] {
+    fn conditions(&self) -> [Told; 5] {
         let mut failures = self.content_failures.clone();
         failures.sort();
         let content = (!failures.is_empty()).then(|| {

@@ -12,7 +12,7 @@ mod tests;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use kube::core::Selector;
@@ -24,8 +24,7 @@ use xebec_coordinator::{
 use crate::controller::{Controller, Writes, is_namespace_terminating, reason_of};
 use crate::naming::Names;
 use crate::ownership::{
-    Claim, ORPHANS, adopt, claim, controller_reference, may_be_adopted, orphans, release, selector_of,
-    selects,
+    Claim, adopt, adopters, candidates, claim, controller_reference, orphans, release, selector_of, selects,
 };
 use crate::replicaset::replicated::Replicated;
 use crate::replicaset::status::Failure;
@@ -77,17 +76,10 @@ impl<K: Replicated> Observer for ReplicaController<K> {
 
     fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
         let mut keys = default_wake(event, view);
-        if event.key().is::<Pod>() && may_be_adopted(event) {
-            let namespace = event.key().namespace();
-            for candidate in view.typed::<K>().list(namespace) {
-                let Ok(set) = candidate.decode::<K>().map(|set| set.as_replica_set()) else { continue };
-                let selector = set.spec.as_ref().and_then(|spec| selector_of(&spec.selector));
-                if selector.is_some_and(|selector| event.object().selected_by(&selector))
-                    && !keys.contains(candidate.key())
-                {
-                    keys.push(candidate.key().clone());
-                }
-            }
+        if event.key().is::<Pod>() {
+            keys.extend(adopters::<K>(event, view, |owner| {
+                owner.as_replica_set().spec.and_then(|spec| selector_of(&spec.selector))
+            }));
         }
         keys
     }
@@ -155,12 +147,7 @@ impl<K: Replicated> ReplicaController<K> {
     fn pods(set: &ReplicaSet, selector: &Selector, view: &View) -> Result<Pods, BoxError> {
         let owner = controller_reference(&Kind::of::<K>(), &set.metadata);
         let mut pods = Pods { active: Vec::new(), terminating: 0, claims: Vec::new() };
-        let mut candidates = view.controlled_by::<Pod>(&owner.uid)?;
-        let orphans =
-            view.typed::<Pod>().by_index(ORPHANS, set.metadata.namespace.as_deref().unwrap_or_default());
-        for orphan in orphans.iter().filter(|orphan| orphan.selected_by(selector)) {
-            candidates.push(orphan.decode()?);
-        }
+        let candidates = candidates::<Pod>(&set.metadata, selector, view)?;
         for candidate in candidates.into_iter().filter(|pod| !pod::is_finished(pod)) {
             let claim = claim(&set.metadata, &candidate.metadata, selects(selector, &candidate.metadata));
             if pod::is_terminating(&candidate) {
@@ -250,5 +237,5 @@ fn next_availability(
         return None;
     }
     let waits = active.iter().filter_map(|pod| pod::available_in(pod, min_ready, now));
-    waits.filter(|wait| wait.is_positive()).min().and_then(|wait| Duration::try_from(wait).ok())
+    waits.filter(SignedDuration::is_positive).min().and_then(|wait| Duration::try_from(wait).ok())
 }

@@ -1,7 +1,10 @@
 //! A cluster in memory with all controllers at work, and somebody who plays the nodes.
 
 use std::fmt::Debug;
+use std::pin::Pin;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -11,16 +14,32 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use xebec_apiserver::Cluster;
+use xebec_apiserver::{Clock, Cluster};
 use xebec_controllers::{CONTROLLERS, Options};
 use xebec_coordinator::Coordinator;
 
 /// A cluster, and its controllers at work until this is dropped.
 pub struct Running {
+    cluster: Cluster,
     pub client: Client,
     pub coordinator: Coordinator,
     stop: CancellationToken,
     task: JoinHandle<()>,
+}
+
+/// The cluster's clock as the coordinator's.
+#[derive(Debug)]
+struct ClusterClock(Clock);
+
+impl xebec_coordinator::Clock for ClusterClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let clock = self.0.clone();
+        Box::pin(async move { clock.sleep_until(deadline).await })
+    }
 }
 
 impl Drop for Running {
@@ -31,12 +50,20 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// On a cluster by the system's clock.
     pub fn start() -> Self {
-        Self::on(Cluster::new().client())
+        Self::on(Cluster::new())
     }
 
-    pub fn on(client: Client) -> Self {
-        let coordinator = Coordinator::builder(client.clone()).seed(1).build();
+    /// On a cluster whose time stands still until it is [advanced](Self::advance).
+    pub fn still() -> Self {
+        Self::on(Cluster::with_clock(Clock::still("2026-01-01T12:00:00Z".parse().unwrap())))
+    }
+
+    fn on(cluster: Cluster) -> Self {
+        let client = cluster.client();
+        let clock = ClusterClock(cluster.clock().clone());
+        let coordinator = Coordinator::builder(client.clone()).clock(clock).seed(1).build();
         let options = Options { root_certificates: "the certificates".to_owned() };
         for controller in CONTROLLERS {
             controller.observe(&coordinator, &options).unwrap();
@@ -46,7 +73,14 @@ impl Running {
             let (coordinator, stop) = (coordinator.clone(), stop.clone());
             async move { coordinator.run(stop).await.unwrap() }
         });
-        Self { client, coordinator, stop, task }
+        Self { cluster, client, coordinator, stop, task }
+    }
+
+    /// Lets time pass, until the controllers have nothing to do.
+    pub async fn advance(&self, duration: Duration) {
+        self.cluster.clock().advance(duration);
+        tokio::task::yield_now().await;
+        self.idle().await;
     }
 
     pub fn api<K>(&self) -> Api<K>
@@ -132,10 +166,15 @@ impl Running {
         };
         let pods: Vec<&Pod> = pods.iter().filter(of_phase).collect();
         for pod in &pods {
-            let params = PatchParams::default();
-            self.api::<Pod>().patch_status(&pod.name_any(), &params, &Patch::Merge(&patch)).await.unwrap();
+            self.set_pod(&pod.name_any(), &patch).await;
         }
         pods.len()
+    }
+
+    /// Merges a patch into the status of a Pod.
+    pub async fn set_pod(&self, name: &str, patch: &Value) {
+        let params = PatchParams::default();
+        self.api::<Pod>().patch_status(name, &params, &Patch::Merge(patch)).await.unwrap();
     }
 
     /// Plays the nodes until nothing happens any more.

@@ -135,6 +135,10 @@ fn the_old_way_needs_a_right_to_each_part() {
         fewer.remove(missing);
         assert!(list(&rules(fewer.into()), &bob, &whole).is_err(), "{}", parts[missing]);
     }
+    // To the old way a node is a user like any other.
+    let node = wanted(&[("Impersonate-User", "system:node:n1")]);
+    let user = list(&rules(json!([rule("impersonate", "", &["users"])])), &bob, &node).unwrap();
+    assert_eq!(user.groups, ["system:authenticated"]);
     let account = wanted(&[("Impersonate-User", "system:serviceaccount:shop:robot")]);
     assert!(list(&rules(json!([rule("impersonate", "", &["users"])])), &bob, &account).is_err());
     assert!(list(&rules(json!([rule("impersonate", "", &["serviceaccounts"])])), &bob, &account).is_ok());

@@ -8,6 +8,7 @@ use super::{
     custom,
     definitions::{closure, references},
     dialect::Dialect,
+    offers,
     operations::{self, Answer, Operation, Parameter, Paths},
 };
 use crate::kinds::Resource;
@@ -24,7 +25,7 @@ pub fn version_3<'a>(
         let path = format!("{}/", operations::root(group, version));
         paths.entry(path).or_default().push(operations::discovery(group, version));
     }
-    resources.clone().for_each(|resource| operations::of_resource(resource, &mut paths));
+    resources.clone().for_each(|resource| offers::of_resource(resource, &mut paths));
     let paths: Map<String, Value> = paths
         .iter()
         .map(|(path, operations)| {
@@ -57,7 +58,7 @@ pub fn version_2<'a>(resources: impl Iterator<Item = &'a Resource> + Clone) -> V
                 .entry(root)
                 .or_insert_with(|| vec![operations::discovery(&resource.group, &resource.version)]);
         }
-        operations::of_resource(resource, &mut paths);
+        offers::of_resource(resource, &mut paths);
     }
     let tag_of = |path: &str| {
         let depth = if path.starts_with("/api/") { 3 } else { 4 };

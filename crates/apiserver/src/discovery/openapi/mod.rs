@@ -9,7 +9,9 @@ mod custom;
 mod definitions;
 mod dialect;
 mod documents;
+mod offers;
 mod operations;
+mod protobuf;
 mod texts;
 
 use std::{
@@ -44,9 +46,11 @@ static INGREDIENTS: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl Discovery {
-    /// The document at a path: `/openapi/v2`, `/openapi/v3`, or one that the index of the latter names.
-    pub fn openapi(&self, path: &str) -> Option<Document> {
+    /// The document at a path: `/openapi/v2` (which callers may want in protobuf: [`is_protobuf`]), `/openapi/v3`, or
+    /// one that the index of the latter names.
+    pub fn openapi(&self, path: &str, protobuf: bool) -> Option<Document> {
         match path {
+            "/openapi/v2" if protobuf => Some(self.openapi_v2_protobuf()),
             "/openapi/v2" => Some(self.openapi_v2()),
             "/openapi/v3" => Some(self.openapi_index()),
             path => self.openapi_v3(path.strip_prefix("/openapi/v3/")?),
@@ -90,18 +94,37 @@ impl Discovery {
 
     /// `GET /openapi/v2`: everything in one document.
     pub fn openapi_v2(&self) -> Document {
-        self.openapi_v2
-            .get_or_init(|| {
-                let resources = self.all_versions().flat_map(|(_, version)| &version.resources);
-                Document::of_json(&documents::version_2(resources.map(|resource| &**resource)))
-            })
-            .clone()
+        self.openapi_v2.get_or_init(|| Document::of_json(&self.swagger())).clone()
+    }
+
+    /// `GET /openapi/v2` in protobuf.
+    pub fn openapi_v2_protobuf(&self) -> Document {
+        let document = self.openapi_v2_protobuf.get_or_init(|| {
+            let document = Document::of_bytes(protobuf::document(&self.swagger()));
+            Document { media_type: "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", ..document }
+        });
+        document.clone()
+    }
+
+    fn swagger(&self) -> Value {
+        let resources = self.all_versions().flat_map(|(_, version)| &version.resources);
+        documents::version_2(resources.map(|resource| &**resource))
     }
 
     fn all_versions(&self) -> impl Iterator<Item = (&Group, &Version)> + Clone {
         let groups = self.core.iter().chain(&self.groups);
         groups.flat_map(|group| group.versions.iter().map(move |version| (group, version)))
     }
+}
+
+/// Whether a media type in an `Accept` header, without its parameters, is that of Swagger 2.0 in protobuf: the name
+/// that clients send, which is not a valid one, or the one that they are answered with.
+pub fn is_protobuf(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+            | "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    )
 }
 
 /// Where the document at a path is found for as long as it stays as it is: clients that ask for another `hash` than

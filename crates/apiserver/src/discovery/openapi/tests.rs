@@ -31,12 +31,12 @@ fn the_index_names_each_document_by_its_hash() {
         assert_eq!(hash.len(), 128);
     }
     let path = "/openapi/v3/apis/policy/v1";
-    let document = discovery.openapi(path).unwrap();
+    let document = discovery.openapi(path, false).unwrap();
     assert_eq!(paths["apis/policy/v1"]["serverRelativeURL"], super::url(path, &document.etag));
     for path in
         ["/openapi", "/openapi/v1", "/openapi/v3/", "/openapi/v3/apis/policy", "/openapi/v3/apis/x/v1"]
     {
-        assert!(discovery.openapi(path).is_none(), "{path}");
+        assert!(discovery.openapi(path, false).is_none(), "{path}");
     }
 }
 
@@ -308,4 +308,16 @@ fn another_definition_is_another_document() {
     other.schema = Arc::new(Schema::default());
     assert_eq!(url(&[widget()]), url(&[widget()]));
     assert_ne!(url(&[one]), url(&[Arc::new(other)]));
+}
+
+#[test]
+fn swagger_in_protobuf_is_another_form_of_the_same_document() {
+    let discovery = Discovery::new(&[widget()]);
+    let document = discovery.openapi("/openapi/v2", true).unwrap();
+    assert!(super::is_protobuf(document.media_type));
+    // The first field is the version of Swagger.
+    assert_eq!(document.bytes[..5], *b"\x0a\x032.0");
+    assert_ne!(document.etag, discovery.openapi_v2().etag);
+    let name = b"com.example.stable.v1.WidgetList";
+    assert!(document.bytes.windows(name.len()).any(|window| window == name));
 }

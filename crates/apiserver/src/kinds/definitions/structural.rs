@@ -48,6 +48,7 @@ fn schema(rules: &Value, depth: usize) -> Schema {
             "array" => Shape::Array(Arc::new(ArrayShape {
                 items: schema(&rules["items"], depth + 1),
                 list_type: list_type(rules),
+                ..ArrayShape::default()
             })),
             "object" => Shape::Object(Arc::new(object_shape(rules, depth))),
             _ => Shape::Any,

@@ -1,7 +1,7 @@
 //! What a [`Schema`] says to apply about a value: whether it is owned as a whole or by its parts, and what a part
 //! is known by. Values without a schema are maps by their entries, and lists as a whole.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, sync::LazyLock};
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::machinery::{
     schema::{ArrayShape, Format, ListType, ObjectShape, Presence, Schema, Shape},
 };
 
-use super::path_element::PathElement;
+use super::path_element::{self, PathElement};
 
 /// How values at some place are owned.
 #[derive(Debug, Clone, Copy)]
@@ -206,6 +206,25 @@ pub enum Unidentified {
     Null,
 }
 
+/// What an item of a list is known by.
+#[derive(Debug)]
+pub enum Identity<'s, 'v> {
+    /// The values of these fields; sorted by name.
+    Key(Vec<(&'s str, Cow<'v, Value>)>),
+    /// Its value.
+    Value(&'v Value),
+}
+
+impl Identity<'_, '_> {
+    /// As it stands in `fieldsV1`.
+    pub fn to_name(&self) -> String {
+        match self {
+            Self::Key(fields) => path_element::key_name(fields.iter().map(|(name, value)| (*name, &**value))),
+            Self::Value(value) => path_element::value_name(value),
+        }
+    }
+}
+
 impl<'s> List<'s> {
     /// Whether the list is owned as a whole.
     pub fn is_atomic(&self) -> bool {
@@ -216,19 +235,33 @@ impl<'s> List<'s> {
     ///
     /// # Errors
     /// Why it cannot be told from others.
-    pub fn element(&self, item: &Value) -> Result<PathElement, Unidentified> {
+    pub fn identity<'v>(&self, item: &'v Value) -> Result<Identity<'s, 'v>, Unidentified> {
         match self.list_type {
             ListType::Map(keys) => self.key(keys, item),
             ListType::Set | ListType::Atomic => match item {
                 Value::Object(_) => Err(Unidentified::Object),
                 Value::Array(_) => Err(Unidentified::List),
                 Value::Null => Err(Unidentified::Null),
-                scalar => Ok(PathElement::Value(Box::new(scalar.clone()))),
+                scalar => Ok(Identity::Value(scalar)),
             },
         }
     }
 
-    fn key(&self, keys: &[Box<str>], item: &Value) -> Result<PathElement, Unidentified> {
+    /// The same as a step of a path.
+    ///
+    /// # Errors
+    /// Why it cannot be told from others.
+    pub fn element(&self, item: &Value) -> Result<PathElement, Unidentified> {
+        Ok(match self.identity(item)? {
+            Identity::Value(value) => PathElement::Value(Box::new(value.clone())),
+            Identity::Key(fields) => {
+                let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into_owned()));
+                PathElement::Key(fields.collect())
+            }
+        })
+    }
+
+    fn key<'v>(&self, keys: &'s [Box<str>], item: &'v Value) -> Result<Identity<'s, 'v>, Unidentified> {
         let map = match item {
             Value::Object(map) => map,
             Value::Null => return Err(Unidentified::NullItem),
@@ -236,14 +269,16 @@ impl<'s> List<'s> {
         };
         let mut fields = Vec::with_capacity(keys.len());
         for key in keys {
-            let value = map.get(key.as_ref()).cloned().or_else(|| self.default(key));
-            fields.extend(value.map(|value| (key.clone(), value)));
+            let value =
+                map.get(key.as_ref()).map(Cow::Borrowed).or_else(|| self.default(key).map(Cow::Owned));
+            fields.extend(value.map(|value| (key.as_ref(), value)));
         }
         if fields.is_empty() {
             let names: Vec<String> = keys.iter().map(|key| format!("{key:?}")).collect();
             return Err(Unidentified::NoKeys(names.join(" ")));
         }
-        Ok(PathElement::key(fields))
+        fields.sort_unstable_by_key(|(name, _)| *name);
+        Ok(Identity::Key(fields))
     }
 
     /// What a key that is not there is taken for. The zero values that OpenAPI gives as defaults of built-in types

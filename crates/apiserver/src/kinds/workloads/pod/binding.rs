@@ -131,7 +131,7 @@ mod tests {
                     "lastTransitionTime": "1970-01-01T00:00:00Z"}]},
             })
         );
-        let mut refused = |pod: Value| assign(&mut pod.clone(), &binding, now).unwrap_err().to_string();
+        let refused = |pod: Value| assign(&mut pod.clone(), &binding, now).unwrap_err().to_string();
         assert_eq!(refused(pod), "pod p is already assigned to node \"n1\"");
         assert_eq!(
             refused(json!({"metadata": {"name": "p"}, "spec": {"schedulingGates": [{"name": "g"}]}})),

@@ -70,3 +70,61 @@ pub fn validate(errors: &mut FieldErrors, new: &Value, old: &Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::testing::{assert_lines, container, pod, updated};
+    use super::*;
+
+    #[test]
+    fn they_are_added_and_stay() {
+        let with = |containers: Value| {
+            let mut pod = pod(&json!({}));
+            pod["spec"][FIELD] = containers;
+            (EPHEMERAL_CONTAINERS.default)(&mut pod);
+            pod
+        };
+        let a = container(&json!({"name": "a"}));
+        for (old, new, want) in [
+            (json!([]), json!([a]), vec![]),
+            (json!([a]), json!([container(&json!({"name": "b"})), a]), vec![]),
+            (
+                json!([a]),
+                json!([]),
+                vec![
+                    "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"a\" may not be removed\n",
+                ],
+            ),
+            (
+                json!([a]),
+                json!([container(&json!({"name": "a", "image": "j:1"}))]),
+                vec![
+                    "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"a\" may not be changed\n…",
+                ],
+            ),
+        ] {
+            assert_lines(&updated(&EPHEMERAL_CONTAINERS, &with(new.clone()), &with(old)), &want, &new);
+        }
+        let mut own = with(json!([a]));
+        own["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+        assert_lines(
+            &updated(&EPHEMERAL_CONTAINERS, &with(json!([a])), &own),
+            &["[]: Forbidden: static pods do not support ephemeral containers"],
+            &own,
+        );
+    }
+
+    #[test]
+    fn nothing_else_is_taken() {
+        let old = json!({"metadata": {"name": "p", "labels": {"a": "b"}}, "spec": {"nodeName": "n"}, "status": {"phase": "Running"}});
+        let mut new = json!({"metadata": {"name": "p", "resourceVersion": "5"}, "spec": {"nodeName": "m", FIELD: [{"name": "e"}]}, "status": {}});
+        prepare(&mut new, &old);
+        assert_eq!(
+            new,
+            json!({"metadata": {"name": "p", "resourceVersion": "5", "labels": {"a": "b"}},
+                "spec": {"nodeName": "n", FIELD: [{"name": "e"}]}, "status": {"phase": "Running"}})
+        );
+    }
+}

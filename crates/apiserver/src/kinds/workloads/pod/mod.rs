@@ -23,7 +23,10 @@ use super::{
     pod_warnings,
 };
 use crate::{
-    kinds::strategy::{Generation, Strategy},
+    kinds::{
+        Part,
+        strategy::{Generation, Strategy},
+    },
     machinery::{
         FieldErrors, Path,
         fields::{fill, integer, list, object_mut, objects_mut, present, text},
@@ -35,7 +38,8 @@ pub use ephemeral_containers::EPHEMERAL_CONTAINERS;
 pub use resize::RESIZE;
 
 /// The behaviour of Pod.
-pub static STRATEGY: Strategy = POD;
+pub static STRATEGY: Strategy =
+    Strategy { parts: &[(Part::EphemeralContainers, &EPHEMERAL_CONTAINERS), (Part::Resize, &RESIZE)], ..POD };
 
 /// The same, to be varied for the subresources that change a Pod's spec.
 const POD: Strategy = Strategy {
@@ -49,6 +53,7 @@ const POD: Strategy = Strategy {
     warnings,
     generation: Generation::Spec,
     status: true,
+    returns_deleted: true,
     grace_period: |pod, asked| Some(grace_period(pod, asked)),
     ..Strategy::PLAIN
 };
@@ -59,6 +64,13 @@ fn fill_pod(pod: &mut Value) {
     }
     let pod = object::map_mut(pod);
     defaults::fill_template(pod);
+    // Templates may say so: their Pods will not.
+    if let Some(seconds) =
+        object_mut(pod, "spec").and_then(|spec| spec.get_mut("terminationGracePeriodSeconds"))
+        && seconds.as_i64().is_some_and(|seconds| seconds < 0)
+    {
+        *seconds = 1.into();
+    }
     if let Some(status) = object_mut(pod, "status") {
         fill_addresses(status);
     }

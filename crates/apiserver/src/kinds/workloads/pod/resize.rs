@@ -219,3 +219,115 @@ fn undo_containers(errors: &mut FieldErrors, path: &Path<'_>, spec: &mut Value, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::testing::{assert_lines, container, pod, updated};
+    use super::*;
+
+    fn asks(name: &str, resources: Value) -> Value {
+        container(&json!({"name": name, "resources": resources}))
+    }
+
+    #[test]
+    fn processors_and_memory_change() {
+        let cpu = |cpu: &str| json!({"requests": {"cpu": cpu}});
+        let sidecar = |resources: Value| {
+            let mut container = asks("s", resources);
+            container["restartPolicy"] = "Always".into();
+            container
+        };
+        for (old, new, want) in [
+            (
+                json!({"containers": [asks("c", cpu("1"))]}),
+                json!({"containers": [asks("c", cpu("2"))]}),
+                vec![],
+            ),
+            (
+                json!({"containers": [asks("c", json!({"requests": {"cpu": "1", "memory": "1Gi"}}))]}),
+                json!({"containers": [asks("c", cpu("1"))]}),
+                vec!["spec.containers[0].resources.requests: Forbidden: resource requests cannot be removed"],
+            ),
+            (
+                json!({"containers": [asks("c", json!({}))]}),
+                json!({"containers": [asks("c", cpu("1"))]}),
+                vec![
+                    "spec: Invalid value: \"BestEffort\": Pod QOS Class may not change as a result of resizing",
+                ],
+            ),
+            (
+                json!({"containers": [asks("c", json!({"requests": {"cpu": "1", "ephemeral-storage": "1"}}))]}),
+                json!({"containers": [asks("c", json!({"requests": {"cpu": "1", "ephemeral-storage": "2"}}))]}),
+                vec!["spec: Forbidden: only cpu and memory resources are mutable"],
+            ),
+            (
+                json!({"containers": [asks("a", cpu("1")), asks("b", cpu("1"))]}),
+                json!({"containers": [asks("b", cpu("1")), asks("a", cpu("1"))]}),
+                vec![
+                    "spec.containers[0].name: Forbidden: containers may not be renamed or reordered on resize",
+                    "spec.containers[1].name: Forbidden: containers may not be renamed or reordered on resize",
+                ],
+            ),
+            (
+                json!({"containers": [asks("a", cpu("1"))]}),
+                json!({"containers": [asks("a", cpu("1")), asks("b", json!({}))]}),
+                vec!["spec.containers: Forbidden: containers may not be added or removed on resize"],
+            ),
+            (
+                json!({"initContainers": [asks("i", cpu("1"))]}),
+                json!({"initContainers": [asks("i", cpu("2"))]}),
+                vec!["spec: Forbidden: resources for non-sidecar init containers are immutable"],
+            ),
+            (
+                json!({"initContainers": [sidecar(cpu("1"))]}),
+                json!({"initContainers": [sidecar(cpu("2"))]}),
+                vec![],
+            ),
+            (json!({"resources": cpu("1")}), json!({"resources": cpu("2")}), vec![]),
+            (
+                json!({"resources": cpu("1"), "containers": [asks("c", cpu("1"))]}),
+                json!({"containers": [asks("c", cpu("1"))]}),
+                vec![
+                    "spec.resources: Forbidden: pod-level resources cannot be removed",
+                    "spec: Forbidden: only cpu and memory resources are mutable at pod-level",
+                ],
+            ),
+        ] {
+            let (old, mut resized) = (pod(&old), pod(&new));
+            (RESIZE.prepare_update)(&mut resized, &old);
+            assert_lines(&updated(&RESIZE, &resized, &old), &want, &new);
+        }
+    }
+
+    #[test]
+    fn some_pods_cannot_be_resized() {
+        let old = pod(&json!({}));
+        let mut windows = old.clone();
+        windows["spec"]["os"] = json!({"name": "windows"});
+        let mut own = old.clone();
+        own["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+        let mut elder = old.clone();
+        elder["status"]["containerStatuses"] = json!([{"name": "c", "state": {"running": {}}}]);
+        for (old, want) in [
+            (windows, "[]: Forbidden: windows pods cannot be resized"),
+            (own, "[]: Forbidden: static pods cannot be resized"),
+            (elder, "spec: Forbidden: Pod running on node without support for resize"),
+        ] {
+            assert_lines(&updated(&RESIZE, &pod(&json!({})), &old), &[want], &old);
+        }
+    }
+
+    #[test]
+    fn only_resources_are_taken() {
+        let old = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "a"}]}, "status": {"phase": "Running"}});
+        let mut new = json!({"metadata": {"name": "p", "labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "b", "resources": {"requests": {"cpu": "1"}}}]}});
+        prepare(&mut new, &old);
+        assert_eq!(
+            new,
+            json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [
+                {"name": "c", "image": "a", "resources": {"requests": {"cpu": "1"}}}]}, "status": {"phase": "Running"}})
+        );
+    }
+}

@@ -1,6 +1,9 @@
 //! What a kubelet may say about a Pod.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    net::IpAddr,
+};
 
 use serde_json::Value;
 
@@ -265,7 +268,7 @@ fn validate_addresses(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, ol
     }
     if addresses.len() > 1 {
         let parsed: Vec<_> = addresses.iter().filter_map(|own| address::parse(own)).collect();
-        let both = parsed.iter().any(|own| own.is_ipv4()) && parsed.iter().any(|own| own.is_ipv6());
+        let both = parsed.iter().any(IpAddr::is_ipv4) && parsed.iter().any(IpAddr::is_ipv6);
         if !both || addresses.len() > 2 {
             let detail = "may specify no more than one IP for each IP family";
             errors.invalid(path, new[field].clone(), detail);
@@ -360,5 +363,139 @@ fn validate_images(errors: &mut FieldErrors, path: &Path<'_>, statuses: &[Value]
                 errors.too_long(&path, REFERENCE_LENGTH_MAX);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{
+        super::testing::{assert_lines, container, pod, reported, with},
+        STRATEGY,
+    };
+    use super::*;
+
+    fn check(spec: &Value, old: &Value, new: &Value, want: &[&str]) {
+        let of = |status: &Value| {
+            let mut pod = pod(spec);
+            pod["status"] = with(json!({"phase": "Running", "qosClass": "BestEffort"}), status);
+            pod
+        };
+        assert_lines(&reported(&STRATEGY, &of(new), &of(old)), want, new);
+    }
+
+    #[test]
+    fn what_is_reported_is_validated() {
+        for (old, new, want) in [
+            (
+                json!({}),
+                json!({"conditions": [{"type": "Ready"}, {"type": "a/b"}, {"type": "a b", "observedGeneration": -1}]}),
+                vec![
+                    "status.conditions[2].observedGeneration: Invalid value: -1: must be a non-negative integer",
+                    "status.conditions[2].Type: Invalid value: \"a b\": name part must…",
+                ],
+            ),
+            (
+                json!({}),
+                json!({"qosClass": "Guaranteed", "observedGeneration": -1, "nominatedNodeName": "N"}),
+                vec![
+                    "status.nominatedNodeName: Invalid value: \"N\": a lowercase RFC 1123 subdomain must…",
+                    "status.observedGeneration: Invalid value: -1: must be a non-negative integer",
+                    "status.qosClass: Invalid value: \"Guaranteed\": field is immutable",
+                ],
+            ),
+            (json!({}), json!({"podIP": "1.2.3.4", "podIPs": [{"ip": "1.2.3.4"}, {"ip": "::1"}]}), vec![]),
+            (
+                json!({}),
+                json!({"podIPs": [{"ip": "1.2.3.4"}, {"ip": "1.2.3.5"}]}),
+                vec![
+                    "status.podIPs: Invalid value: [{\"ip\":\"1.2.3.4\"},{\"ip\":\"1.2.3.5\"}]: may specify no more than one IP for each IP family",
+                ],
+            ),
+            (json!({"podIPs": [{"ip": "x"}]}), json!({"podIPs": [{"ip": "x"}]}), vec![]),
+            (
+                json!({}),
+                json!({"hostIP": "1.2.3.4", "hostIPs": [{"ip": "x"}]}),
+                vec![
+                    "status.hostIPs[0].ip: Invalid value: \"x\": must be equal to `hostIP`",
+                    "status.hostIPs[0]: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+                ],
+            ),
+            (
+                json!({}),
+                json!({"resourceClaimStatuses": [{"name": "x"}]}),
+                vec![
+                    "status.resourceClaimStatuses[0].name: Invalid value: \"x\": must match the name of an entry in `spec.resourceClaims`",
+                ],
+            ),
+            (
+                json!({}),
+                json!({"containerStatuses": [{"name": "c", "user": {"linux": {"uid": -1, "gid": 0}}, "allocatedResourcesStatus": [
+                {"name": "a/b", "resources": [{"resourceID": "1", "health": "Healthy"}, {"resourceID": "1", "health": "x"}]}]}]}),
+                vec![
+                    "status.containerStatuses[0].user.linux.uid: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+                    "status.containerStatuses[0].allocatedResourcesStatus[0].name: Invalid value: \"a/b\": must match one of the container's resource requests",
+                    "status.containerStatuses[0].allocatedResourcesStatus[0].resources[1].health: Unsupported value: \"x\": supported values: \"Healthy\", \"Unhealthy\", \"Unknown\"",
+                    "status.containerStatuses[0].allocatedResourcesStatus[0].resources[1].resourceID: Duplicate value: \"1\"",
+                ],
+            ),
+        ] {
+            check(&json!({}), &old, &new, &want);
+        }
+        let bound =
+            "status.nominatedNodeName: Forbidden: may not be set on pods that are already bound to a node";
+        check(&json!({"nodeName": "n"}), &json!({}), &json!({"nominatedNodeName": "m"}), &[bound]);
+    }
+
+    #[test]
+    fn what_ended_starts_again_only_where_it_may() {
+        let rule = json!({"action": "Restart", "exitCodes": {"operator": "In", "values": [3]}});
+        let all = json!({"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [3]}});
+        for (policy, own, code, allowed) in [
+            ("Always", json!({}), 0, true),
+            ("OnFailure", json!({}), 0, false),
+            ("OnFailure", json!({}), 1, true),
+            ("Never", json!({}), 1, false),
+            ("Never", json!({"restartPolicy": "Never", "restartPolicyRules": [rule]}), 3, true),
+            ("Never", json!({"restartPolicy": "Never", "restartPolicyRules": [rule]}), 4, false),
+            ("Never", json!({"restartPolicy": "Never", "restartPolicyRules": [all]}), 4, true),
+            ("Always", json!({"restartPolicy": "Never"}), 1, false),
+        ] {
+            let spec = json!({"restartPolicy": policy, "containers": [container(&own)]});
+            let old =
+                json!({"containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": code}}}]});
+            let new = json!({"containerStatuses": [{"name": "c", "state": {"running": {}}}]});
+            let refused = [
+                "status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state",
+            ];
+            check(&spec, &old, &new, if allowed { &[] } else { &refused });
+            check(&spec, &old, &old, &[]);
+        }
+    }
+
+    #[test]
+    fn what_an_old_kubelet_leaves_out_stays() {
+        let old = json!({
+            "metadata": {"name": "p", "ownerReferences": [{"name": "o"}]},
+            "spec": {"a": 1},
+            "status": {"qosClass": "BestEffort", "observedGeneration": 2, "conditions": [
+                {"type": "Ready", "observedGeneration": 2}, {"type": "x"}]},
+        });
+        let mut new = json!({
+            "metadata": {"name": "p", "deletionTimestamp": "t", "labels": {"l": "m"}},
+            "spec": {"a": 2},
+            "status": {"conditions": [{"type": "Ready"}, {"type": "x", "observedGeneration": 3}]},
+        });
+        prepare(&mut new, &old);
+        assert_eq!(
+            new,
+            json!({
+                "metadata": {"name": "p", "ownerReferences": [{"name": "o"}], "labels": {"l": "m"}},
+                "spec": {"a": 1},
+                "status": {"qosClass": "BestEffort", "observedGeneration": 2, "conditions": [
+                    {"type": "Ready", "observedGeneration": 2}, {"type": "x", "observedGeneration": 3}]},
+            })
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! What may change in the spec of a Pod: images, the deadline, more tolerations, fewer gates.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -89,14 +91,9 @@ fn validate_deadline(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, old
 /// What a Pod tolerates it goes on tolerating, though perhaps longer or less long.
 fn validate_tolerations(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, old: &Value) {
     let (new, old) = (list(new, "tolerations"), list(old, "tolerations"));
-    let same = |a: &Value, b: &Value| {
-        ["key", "operator", "value", "effect"].iter().all(|field| a[*field] == b[*field])
-    };
-    // Most of them stand where they stood.
-    let kept = old.iter().enumerate().all(|(index, old)| {
-        new.get(index).is_some_and(|new| same(new, old)) || new.iter().any(|new| same(new, old))
-    });
-    if kept {
+    let identity = |toleration| ["key", "operator", "value", "effect"].map(|field| text(toleration, field));
+    let kept: HashSet<[&str; 4]> = new.iter().map(identity).collect();
+    if old.iter().map(identity).all(|old| kept.contains(&old)) {
         scheduling::validate_tolerations(errors, path, new);
     } else {
         errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
@@ -104,10 +101,10 @@ fn validate_tolerations(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, 
 }
 
 fn validate_gates(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, old: &Value) {
-    let old: Vec<&str> = list(old, "schedulingGates").iter().map(|gate| text(gate, "name")).collect();
+    let old: HashSet<&str> = list(old, "schedulingGates").iter().map(|gate| text(gate, "name")).collect();
     for (index, gate) in list(new, "schedulingGates").iter().enumerate() {
         let name = text(gate, "name");
-        if !old.contains(&name) {
+        if !old.contains(name) {
             let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
             errors.forbidden(&path.index(index).child("name"), &detail);
         }
@@ -124,12 +121,6 @@ fn undo(spec: &mut Value, old: &Value) {
     }
     for field in ["activeDeadlineSeconds", "schedulingGates", "tolerations"] {
         copy(spec, old, field);
-    }
-    const GRACE_PERIOD: &str = "terminationGracePeriodSeconds";
-    if integer(old, GRACE_PERIOD).is_some_and(|seconds| seconds < 0)
-        && spec.get(GRACE_PERIOD).and_then(Value::as_i64) == Some(1)
-    {
-        copy(spec, old, GRACE_PERIOD);
     }
 }
 
@@ -192,6 +183,154 @@ fn undo_while_gated(spec: &mut Value, old: &Value) {
         copy(affinity, old_affinity.unwrap_or(&none), "nodeAffinity");
         if affinity.is_empty() && old_affinity.is_none() {
             spec.remove("affinity");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{
+        super::testing::{assert_lines, container, pod, updated},
+        STRATEGY,
+    };
+    use super::*;
+
+    #[test]
+    fn little_of_a_pod_changes() {
+        for (old, new, want) in [
+            (json!({}), json!({}), vec![]),
+            (
+                json!({}),
+                json!({"containers": [container(&json!({"image": "j"}))]}),
+                vec![
+                    // The policy was filled in for the other image.
+                    "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n…",
+                ],
+            ),
+            (json!({}), json!({"containers": [container(&json!({"image": "j:2"}))]}), vec![]),
+            (
+                json!({}),
+                json!({"containers": [container(&json!({})), container(&json!({"name": "d"}))]}),
+                vec!["spec.containers: Forbidden: pod updates may not add or remove containers"],
+            ),
+            (
+                json!({}),
+                json!({"initContainers": [container(&json!({"name": "d"}))]}),
+                vec!["spec.initContainers: Forbidden: pod updates may not add or remove containers"],
+            ),
+            (
+                json!({}),
+                json!({"containers": [container(&json!({"image": " "}))]}),
+                vec![
+                    "spec.containers[0].image: Invalid value: \" \": must not have leading or trailing whitespace",
+                    "spec.containers[0].image: Invalid value: \" \": must not have leading or trailing whitespace",
+                ],
+            ),
+            (json!({}), json!({"activeDeadlineSeconds": 5}), vec![]),
+            (
+                json!({"activeDeadlineSeconds": 5}),
+                json!({"activeDeadlineSeconds": 6}),
+                vec![
+                    "spec.activeDeadlineSeconds: Invalid value: 6: must be less than or equal to previous value",
+                ],
+            ),
+            (
+                json!({"activeDeadlineSeconds": 5}),
+                json!({}),
+                vec![
+                    "spec.activeDeadlineSeconds: Invalid value: null: must not update from a positive integer to nil value",
+                ],
+            ),
+            (
+                json!({"tolerations": [{"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}]}),
+                json!({"tolerations": [{"operator": "Exists"}, {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 2}]}),
+                vec![],
+            ),
+            (
+                json!({"tolerations": [{"operator": "Exists"}]}),
+                json!({"tolerations": [{"key": "a", "operator": "Exists"}]}),
+                vec![
+                    "spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds",
+                ],
+            ),
+            (
+                json!({"schedulingGates": [{"name": "a/b"}, {"name": "a/c"}]}),
+                json!({"schedulingGates": [{"name": "a/c"}]}),
+                vec![],
+            ),
+            (
+                json!({}),
+                json!({"schedulingGates": [{"name": "a/b"}]}),
+                vec![
+                    "spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'a/b'",
+                ],
+            ),
+        ] {
+            assert_lines(&updated(&STRATEGY, &pod(&new), &pod(&old)), &want, &new);
+        }
+    }
+
+    #[test]
+    fn a_gated_pod_narrows_where_it_runs() {
+        const TERMS: &str =
+            "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+        let nodes = |terms: Value| json!({"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": terms}}});
+        let a = json!({"key": "a", "operator": "Exists"});
+        let b = json!({"key": "b", "operator": "Exists"});
+        let gated = |mut spec: Value| {
+            spec["schedulingGates"] = json!([{"name": "a/b"}]);
+            pod(&spec)
+        };
+        for (old, new, want) in [
+            (json!({"nodeSelector": {"a": "1"}}), json!({"nodeSelector": {"a": "1", "b": "2"}}), vec![]),
+            (json!({"nodeSelector": {"a": "1"}}), json!({"nodeSelector": {"a": "2"}}), vec![
+                "spec.nodeSelector: Invalid value: {\"a\":\"2\"}: only additions to spec.nodeSelector are allowed (no mutations or deletions)".to_owned(),
+            ]),
+            (json!({}), json!({"affinity": nodes(json!([{"matchExpressions": [a]}]))}), vec![]),
+            (json!({"affinity": nodes(json!([{"matchExpressions": [a]}]))}), json!({"affinity": nodes(json!([{"matchExpressions": [a, b]}]))}), vec![]),
+            (json!({"affinity": nodes(json!([{"matchExpressions": [a]}]))}), json!({"affinity": nodes(json!([{"matchExpressions": [b, a]}]))}), vec![
+                format!("{TERMS}[0]: Invalid value: …"),
+            ]),
+            (json!({"affinity": nodes(json!([{"matchExpressions": [a]}]))}), json!({}), vec![
+                format!("{TERMS}: Invalid value: null: no additions/deletions to non-empty NodeSelectorTerms list are allowed"),
+            ]),
+            (json!({}), json!({"hostname": "h"}), vec!["spec: Forbidden: pod updates may not change…".to_owned()]),
+        ] {
+            let want: Vec<&str> = want.iter().map(String::as_str).collect();
+            assert_lines(&updated(&STRATEGY, &gated(new.clone()), &gated(old)), &want, &new);
+        }
+        let free = updated(&STRATEGY, &pod(&json!({"nodeSelector": {"a": "1"}})), &pod(&json!({})));
+        assert_lines(&free, &["spec: Forbidden: pod updates may not change…"], &json!({}));
+    }
+
+    #[test]
+    fn some_annotations_stay() {
+        const ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/c";
+        let with = |annotations: Value| {
+            let mut pod = pod(&json!({"nodeName": "n"}));
+            pod["metadata"]["annotations"] = annotations;
+            pod
+        };
+        for (old, new, want) in [
+            (json!({"a": "1"}), json!({"b": "2"}), vec![]),
+            (
+                json!({ARMOR: "unconfined"}),
+                json!({ARMOR: "runtime/default"}),
+                vec![
+                    "metadata.annotations[container.apparmor.security.beta.kubernetes.io/c]: Forbidden: may not remove or update AppArmor annotations",
+                ],
+            ),
+            (
+                json!({}),
+                json!({"kubernetes.io/config.mirror": "x"}),
+                vec![
+                    "metadata.annotations[kubernetes.io/config.mirror]: Forbidden: may not add mirror pod annotation",
+                ],
+            ),
+        ] {
+            assert_lines(&updated(&STRATEGY, &with(new.clone()), &with(old)), &want, &new);
         }
     }
 }

@@ -36,7 +36,9 @@ pub fn fill_template(template: &mut Fields) {
         && let Some(annotations) = object_mut(metadata, "annotations")
     {
         let before = annotations.len();
-        FORGOTTEN.iter().for_each(|key| drop(annotations.remove(*key)));
+        for key in FORGOTTEN {
+            annotations.remove(key);
+        }
         if annotations.is_empty() && before > 0 {
             metadata.remove("annotations");
         }
