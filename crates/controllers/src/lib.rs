@@ -31,6 +31,7 @@ mod ownership;
 mod pod;
 mod registry;
 pub mod replicaset;
+pub mod scheduler;
 pub mod service_account;
 mod template;
 #[cfg(test)]
