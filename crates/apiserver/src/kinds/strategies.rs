@@ -40,6 +40,7 @@ pub static STRATEGIES: &[&[Row]] = &[
     super::core::ROWS,
     super::network::ROWS,
     super::policy::ROWS,
+    super::storage::ROWS,
     super::workloads::ROWS,
 ];
 
