@@ -25,10 +25,10 @@ fn get_in_every_output() {
     );
     assert_eq!(kubectl.run(&format!("{back} -o 'go-template={{{{len .items}}}}'")), "2");
     assert_eq!(kubectl.json(back)["items"].as_array().unwrap().len(), 2);
+    let yaml = kubectl.run("get configmap b -o yaml");
     assert!(
-        kubectl
-            .run("get configmap b -o yaml")
-            .starts_with("apiVersion: v1\ndata:\n  x: \"2\"\n  \"y\": \"3\"\n")
+        yaml.starts_with("apiVersion: v1\ndata:\n  x: \"2\"\n  \"y\": \"3\"\nkind: ConfigMap\n"),
+        "{yaml}"
     );
     assert_eq!(kubectl.columns(&format!("{back} --show-labels")), ["NAME", "DATA", "AGE", "LABELS"]);
     assert_eq!(kubectl.columns(&format!("{back} -L tier")), ["NAME", "DATA", "AGE", "TIER"]);
