@@ -81,7 +81,7 @@ impl Kubectl {
             code: output.status.code().unwrap_or(-1),
         };
         assert_ne!(said.code, 124, "kubectl {line}: hung\n{said:#?}");
-        assert!(!said.err.to_lowercase().contains("warning:"), "kubectl {line}: {}", said.err);
+        assert!(!said.err.lines().any(|line| line.starts_with("Warning")), "kubectl {line}: {}", said.err);
         said
     }
 
