@@ -183,11 +183,11 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part
     let mut errors = FieldErrors::new();
     metadata::validate_update(new, old, &mut errors);
     validate_custom(resource, new, &mut errors);
-    let own = resource.strategy.of_part(part);
+    if let Some(own) = resource.strategy.of_part(part) {
+        (own.validate_update)(new, old, &mut errors);
+        return errors;
+    }
     match part {
-        _ if own.is_some() => {
-            own.iter().for_each(|strategy| (strategy.validate_update)(new, old, &mut errors))
-        }
         Part::Main => (resource.strategy.validate_update)(new, old, &mut errors),
         Part::Status => (resource.strategy.validate_status)(new, old, &mut errors),
         _ => {}

@@ -163,7 +163,8 @@ pub fn changes<'a>(new: &Value, old: &Value, fields: impl Iterator<Item = &'a st
     for field in fields {
         for (sign, value) in [('-', &old[field]), ('+', &new[field])] {
             if !value.is_null() {
-                lines += &format!("{sign} {field}: {value}\n");
+                lines.push(sign);
+                lines.extend([" ", field, ": ", &value.to_string(), "\n"]);
             }
         }
     }
