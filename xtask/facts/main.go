@@ -1,5 +1,5 @@
 // Facts prints what the OpenAPI document does not say about Kubernetes' own types: for each JSON field whether
-// Go leaves it out when empty, whether it is a pointer, and its protobuf number. `cargo xtask tables` merges
+// Go leaves it out when empty, whether it is a pointer, and where it stands in protobuf. `cargo xtask tables` merges
 // its output with the schema facts into crates/apiserver/data.
 package main
 
@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,9 +24,11 @@ type field struct {
 	Bytes     bool   `json:"bytes,omitempty"`
 	Go        string `json:"go"`
 	GoType    string `json:"goType"`
-	Proto     int    `json:"proto,omitempty"`
-	Wire      string `json:"wire,omitempty"`
-	Order     int    `json:"order"`
+	// The protobuf number; before it the numbers of the messages that are embedded around it, outermost first.
+	Proto []int `json:"proto,omitempty"`
+	// Whether the list (or each value, in a map) is a message of its own, with the items under the number 1.
+	Wrapped bool `json:"wrapped,omitempty"`
+	Order   int  `json:"order"`
 }
 
 var types = map[string]map[string]field{}
@@ -52,10 +55,35 @@ func visit(t reflect.Type) {
 	}
 	fields := map[string]field{}
 	types[name(t)] = fields
-	collect(t, fields)
+	collect(t, fields, []int{})
 }
 
-func collect(t reflect.Type, fields map[string]field) {
+// A message encodes itself, whatever its Go type would else be encoded as.
+type message interface{ Unmarshal([]byte) error }
+
+func wrapped(t reflect.Type) bool {
+	if t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	return t.Kind() == reflect.Slice && reflect.PointerTo(t).Implements(reflect.TypeFor[message]())
+}
+
+// Inside is where a field of the struct at within stands, nil where it has no protobuf number.
+func inside(within []int, f reflect.StructField) []int {
+	tag := strings.Split(f.Tag.Get("protobuf"), ",")
+	if within == nil || len(tag) < 2 {
+		return nil
+	}
+	number, err := strconv.Atoi(tag[1])
+	if err != nil {
+		panic(err)
+	}
+	return append(slices.Clone(within), number)
+}
+
+// Within is where the fields of t stand in protobuf: the numbers of the messages that are embedded around them,
+// outermost first; nil where they have no place there (TypeMeta).
+func collect(t reflect.Type, fields map[string]field, within []int) {
 	for i := 0; i < t.NumField(); i++ {
 		f := t.Field(i)
 		if !f.IsExported() {
@@ -73,7 +101,7 @@ func collect(t reflect.Type, fields map[string]field) {
 			if embedded.Kind() == reflect.Pointer {
 				embedded = embedded.Elem()
 			}
-			collect(embedded, fields)
+			collect(embedded, fields, inside(within, f))
 			continue
 		}
 		entry := field{Go: f.Name, Order: len(fields), Pointer: f.Type.Kind() == reflect.Pointer, GoType: f.Type.String()}
@@ -83,10 +111,7 @@ func collect(t reflect.Type, fields map[string]field) {
 			entry.OmitEmpty = entry.OmitEmpty || option == "omitempty"
 			entry.OmitZero = entry.OmitZero || option == "omitzero"
 		}
-		if proto := strings.Split(f.Tag.Get("protobuf"), ","); len(proto) > 1 {
-			entry.Wire = proto[0]
-			entry.Proto, _ = strconv.Atoi(proto[1])
-		}
+		entry.Proto, entry.Wrapped = inside(within, f), wrapped(f.Type)
 		fields[parts[0]] = entry
 		visit(f.Type)
 	}

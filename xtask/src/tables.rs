@@ -1,5 +1,5 @@
 //! `cargo xtask tables FACTS.json SHARED_DATA_DIR`: merges what a kube-apiserver says of its types (OpenAPI,
-//! discovery) with what Go says of them (`xtask/facts`: emptiness, pointers, protobuf numbers) into the tables
+//! discovery) with what Go says of them (`xtask/facts`: emptiness, pointers, places in protobuf) into the tables
 //! that `crates/apiserver/data` embeds. Their README says how to make them anew.
 
 use std::{fs, path::Path};
@@ -52,6 +52,13 @@ fn merge(shape: &mut Value, fact: &Value) {
         if let Some(value) = fact.get(from) {
             shape.insert(to.into(), value.clone());
         }
+    }
+    if flag("wrapped") {
+        let list = match shape.get_mut("additionalProperties") {
+            Some(Value::Object(values)) => values,
+            _ => shape,
+        };
+        list.insert("wrapped".into(), true.into());
     }
 }
 

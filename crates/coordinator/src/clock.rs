@@ -35,6 +35,7 @@ pub(crate) fn after(start: Timestamp, duration: Duration) -> Timestamp {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the system clock")]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()

@@ -206,7 +206,7 @@ impl Coordinator {
     /// How the observers and their watches fare.
     pub fn status(&self) -> Status {
         Status {
-            observers: self.entries().iter().map(|entry| entry.gauge.status()).collect(),
+            observers: self.entries().iter().map(|entry| entry.status()).collect(),
             watches: self.runtime.feeds.statuses(),
         }
     }

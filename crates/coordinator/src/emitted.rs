@@ -36,10 +36,7 @@ async fn work(runtime: &Arc<Runtime>, entry: &Arc<Entry>, letters: &Letters, cal
         while let Some(event) = letters.pop() {
             tell(runtime, entry, callback, &event).await;
         }
-        entry.gauge.update(|reading| {
-            reading.busy = false;
-            reading.status.gaps = letters.lost();
-        });
+        entry.gauge.update(|reading| reading.busy = false);
         runtime.activity.bump();
         letters.signal.notified().await;
     }
@@ -52,9 +49,12 @@ async fn tell(runtime: &Arc<Runtime>, entry: &Arc<Entry>, callback: &Callback<Em
     loop {
         let view = View::new(Arc::new(Tables::default()), runtime.clock.now());
         let cx = Context::new(Arc::clone(runtime), Arc::clone(entry), view);
-        let told = AssertUnwindSafe(async { callback(event.clone(), cx).await }).catch_unwind().await;
+        let told = AssertUnwindSafe(async { callback(event.clone(), cx.clone()).await }).catch_unwind().await;
         let now = runtime.clock.now();
-        entry.gauge.update(|reading| reading.status.served += 1);
+        entry.gauge.update(|reading| {
+            reading.status.served += 1;
+            reading.status.writes += cx.take_trace().writes;
+        });
         match told {
             Ok(Ok(_)) => return,
             Ok(Err(error)) => {

@@ -68,6 +68,15 @@ impl Entry {
         Some(format!("{} ({:?})", missing.0.feed.source, missing.0.feed.state()))
     }
 
+    /// How it fares.
+    pub(crate) fn status(&self) -> ObserverStatus {
+        let mut status = self.gauge.status();
+        if let Behaviour::Emitted { letters, .. } = &self.behaviour {
+            (status.queued, status.gaps) = (letters.len(), letters.lost());
+        }
+        status
+    }
+
     fn is_started(&self) -> bool {
         self.subscriptions.load().is_some()
     }
@@ -118,7 +127,7 @@ impl Gauge {
         update(&mut self.0.lock());
     }
 
-    pub(crate) fn status(&self) -> ObserverStatus {
+    fn status(&self) -> ObserverStatus {
         self.0.lock().status.clone()
     }
 

@@ -46,6 +46,20 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
     }
 }
 
+impl<T: Observer + ?Sized> Observer for Box<T> {
+    fn spec(&self) -> ObserverSpec {
+        (**self).spec()
+    }
+
+    fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
+        (**self).wake(event, view)
+    }
+
+    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+        (**self).plan(key, view)
+    }
+}
+
 impl<T: Observer + ?Sized> Observer for &'static T {
     fn spec(&self) -> ObserverSpec {
         (**self).spec()

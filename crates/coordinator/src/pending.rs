@@ -148,4 +148,19 @@ mod tests {
     fn an_object_that_left_a_selector_and_came_back_is_modified() {
         check([deleted("a", 2), added("a", 3)], &["modified a2 a3"]);
     }
+
+    #[test]
+    fn objects_are_told_in_the_order_in_which_they_first_changed() {
+        let named = |name: &str, version: u64| {
+            let metadata = json!({"name": name, "uid": name, "resourceVersion": version.to_string()});
+            let kind = Kind::named("", "v1", "Node", "nodes");
+            Event::Added(Object::from_value(&kind, &json!({ "metadata": metadata })).unwrap())
+        };
+        let mut set = PendingSet::default();
+        for (name, version) in [("b", 1), ("a", 2), ("b", 3), ("c", 4)] {
+            set.push(named(name, version));
+        }
+        let told = set.take();
+        assert_eq!(told.iter().map(|event| event.key().name()).collect::<Vec<_>>(), ["b", "a", "c"]);
+    }
 }

@@ -91,7 +91,7 @@ async fn play(seed: u64) {
         let callback = move |event: Event, _cx: Context| {
             let (name, version) =
                 (event.key().name().to_owned(), event.object().resource_version().to_owned());
-            let fails = chance.number() % 20 == 0;
+            let fails = chance.number().is_multiple_of(20);
             if !fails {
                 let mut known = known.lock();
                 let before = known.get(&name).cloned();
@@ -139,7 +139,7 @@ async fn play(seed: u64) {
         for _ in 0..random.number() % 12 {
             tokio::task::yield_now().await;
         }
-        if random.number() % 8 == 0 {
+        if random.number().is_multiple_of(8) {
             run.clock.advance(Duration::from_secs(1));
         }
     }

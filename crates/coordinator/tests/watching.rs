@@ -184,7 +184,7 @@ async fn a_missing_kind_is_visible_waited_for_let_go_and_stops_nothing_else() {
     fake.refuse(WIDGETS, 404); // the definition leaves, and with it its objects
     loop {
         run.idle().await;
-        if widgets.0.lock().first().is_some() {
+        if !widgets.0.lock().is_empty() {
             break;
         }
         run.clock.advance(Duration::from_mins(1));
@@ -336,12 +336,11 @@ async fn metadata_comes_from_whole_objects_where_there_are_some() {
         Told::default().observe(coordinator, pods("whole"));
     });
     run.idle().await;
-    let seen = seen.lock();
+    let seen = seen.lock().clone();
     assert!(String::from_utf8_lossy(&seen[0].0).contains("nodeName"), "shared with those who want all");
     assert!(!String::from_utf8_lossy(&seen[1].0).contains("secret"), "nobody asked for data");
     assert_eq!(seen[1].1, "web");
     assert_eq!((fake.watches(PODS), fake.watches(CONFIG_MAPS)), (1, 1));
-    drop(seen);
     run.stop().await;
 }
 

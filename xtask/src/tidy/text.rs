@@ -2,8 +2,10 @@
 
 use super::{Complaint, Repository, repository::SourceFile};
 
-/// Lines a file may have.
+/// Lines of code that a file may have.
 const LINES_MAX: usize = 500;
+/// Lines that it may have with its tests: cases are read one by one.
+const LINES_WITH_TESTS_MAX: usize = 700;
 /// What people wrote by hand and others read: source, scripts, build files, settings.
 const CODE: &[&str] = &[
     "rs",
@@ -33,6 +35,10 @@ fn among<'a>(repository: &'a Repository, extensions: &'a [&str]) -> impl Iterato
     repository.files.iter().filter(|file| is(file, extensions))
 }
 
+fn is_test_file(file: &SourceFile) -> bool {
+    file.path.split('/').any(|part| part == "tests" || part == "tests.rs")
+}
+
 /// Whether `word` stands in `line` on its own, at a byte offset.
 fn find_word(line: &str, word: &str) -> Option<usize> {
     let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
@@ -45,11 +51,15 @@ pub(super) fn length(repository: &Repository) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for file in among(repository, SOURCE) {
         let lines = file.lines().count();
+        let code =
+            file.lines().take_while(|(_, line)| !(is_test_file(file) || *line == "#[cfg(test)]")).count();
+        let long = code > LINES_MAX || lines > LINES_WITH_TESTS_MAX;
         let allowed = repository.allowed("long").any(|path| path == file.path);
-        if lines > LINES_MAX && !allowed {
-            complaints.push(Complaint::file(&file.path, format!("{lines} lines: where do two ideas part?")));
+        if long && !allowed {
+            let text = format!("{lines} lines, {code} of them code: where do two ideas part?");
+            complaints.push(Complaint::file(&file.path, text));
         }
-        if lines <= LINES_MAX && allowed {
+        if !long && allowed {
             complaints
                 .push(Complaint::file(&file.path, "is not long any more: drop it from xtask/tidy.toml"));
         }
@@ -181,8 +191,7 @@ pub(super) fn sleeps(repository: &Repository) -> Vec<Complaint> {
         if repository.allowed("sleeps").any(|path| path == file.path) {
             continue;
         }
-        let test_file = file.path.split('/').any(|part| part == "tests" || part == "tests.rs");
-        let mut inside = test_file;
+        let mut inside = is_test_file(file);
         for (number, line) in file.lines() {
             // Test modules stand at the end of a file.
             inside |= line.trim_start().starts_with("#[cfg(test)]");
@@ -261,18 +270,22 @@ mod tests {
 
     #[test]
     fn long_files_are_tables_or_too_long() {
-        let check = |count: usize, allowed: &str| {
+        let check = |path: &str, code: usize, tests: usize, allowed: &str| {
+            let text = "x\n".repeat(code) + &"#[cfg(test)]\n".repeat(tests);
             let repository = Repository {
-                files: vec![SourceFile::new("a.rs", &"x\n".repeat(count))],
+                files: vec![SourceFile::new(path, &text)],
                 allowed: json!({"long": [{"path": allowed, "reason": "…"}]}),
                 ..Default::default()
             };
             length(&repository).into_iter().map(|complaint| complaint.path).collect::<Vec<_>>()
         };
-        assert_eq!(check(500, "b.rs"), ["b.rs"], "an exception for a file that is gone");
-        assert_eq!(check(501, "b.rs"), ["a.rs", "b.rs"]);
-        assert_eq!(check(501, "a.rs"), [""; 0]);
-        assert_eq!(check(500, "a.rs"), ["a.rs"], "an exception that is not needed");
+        assert_eq!(check("a.rs", 500, 200, "b.rs"), ["b.rs"], "an exception for a file that is gone");
+        assert_eq!(check("a.rs", 501, 0, "b.rs"), ["a.rs", "b.rs"]);
+        assert_eq!(check("a.rs", 500, 201, "b.rs"), ["a.rs", "b.rs"]);
+        assert_eq!(check("tests/a.rs", 700, 0, "b.rs"), ["b.rs"]);
+        assert_eq!(check("tests/a.rs", 701, 0, "b.rs"), ["tests/a.rs", "b.rs"]);
+        assert_eq!(check("a.rs", 501, 0, "a.rs"), [""; 0]);
+        assert_eq!(check("a.rs", 500, 200, "a.rs"), ["a.rs"], "an exception that is not needed");
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub static STRATEGIES: &[&[Row]] = &[
     super::access::ROWS,
     super::autoscaling::ROWS,
     super::core::ROWS,
+    super::definitions::strategy::ROWS,
     super::network::ROWS,
     super::policy::ROWS,
     super::storage::ROWS,

@@ -95,7 +95,12 @@ fn field_of(facts: &Value, required: bool) -> Field {
             (false, Some(_)) => Presence::OmitEmpty,
             (false, None) => Presence::Always,
         },
-        proto: facts["proto"].as_u64().and_then(|number| u16::try_from(number).ok()).unwrap_or(0),
+        proto: facts["proto"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|number| u16::try_from(number.as_u64()?).ok())
+            .collect(),
         go: interned(&facts["go"]).zip(interned(&facts["go-type"])),
         patch: PatchStrategy {
             merge: strategies.split(',').any(|strategy| strategy == "merge"),
@@ -140,6 +145,7 @@ fn schema_of(facts: &Value) -> Schema {
                     ),
                     _ => ListType::Atomic,
                 },
+                wrapped: facts["wrapped"] == true,
             })),
             Some("object") => Shape::Object(Arc::new(ObjectShape {
                 additional: facts

@@ -98,6 +98,11 @@ impl Walk {
     fn object(&mut self, object: &ObjectShape, map: &mut Map<String, Value>) -> Result<(), TypeMismatch> {
         let is_struct = object.name.is_some();
         let mut dropped: Vec<String> = Vec::new();
+        // In a custom resource, a null where none is allowed is as good as nothing (its default takes the place).
+        map.retain(|name, value| {
+            let field = object.fields.get(name.as_str()).filter(|_| value.is_null());
+            field.is_none_or(|field| field.presence != Presence::AsSent || field.schema.nullable)
+        });
         for (name, value) in map.iter_mut() {
             if let Some(field) = object.fields.get(name.as_str()) {
                 self.field(object, name, field, value)?;

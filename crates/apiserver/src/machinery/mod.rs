@@ -16,6 +16,7 @@ pub mod metadata;
 pub mod object;
 pub mod patch;
 pub mod path;
+pub mod protobuf;
 pub mod quantity;
 pub mod schema;
 pub mod selector;

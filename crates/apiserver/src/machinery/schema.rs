@@ -103,8 +103,9 @@ pub struct Field {
     pub required: bool,
     /// What becomes of it when it is empty.
     pub presence: Presence,
-    /// Its protobuf number; 0 where it has none.
-    pub proto: u16,
+    /// Its protobuf number, after the numbers of the messages that are embedded around it, outermost first; empty
+    /// where it has none.
+    pub proto: Box<[u16]>,
     /// The name and type of the Go field it stands for, in a built-in type (decoding errors name them).
     pub go: Option<(&'static str, &'static str)>,
     /// `patch-strategy` of a strategic merge patch.
@@ -150,6 +151,8 @@ pub struct ArrayShape {
     pub items: Schema,
     /// What an item is known by.
     pub list_type: ListType,
+    /// Whether protobuf has it as a message of its own, with the items under the number 1.
+    pub wrapped: bool,
 }
 
 /// What an item of a list is known by when lists are merged (`x-kubernetes-list-type`).

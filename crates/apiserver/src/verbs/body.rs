@@ -1,13 +1,16 @@
 //! From the body of a write to an object: decoded, of the right kind, with unknown and duplicate fields told, in the
 //! normal form of its schema, with its defaults.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Call;
 use crate::{
     http::query::FieldValidation,
     kinds::Resource,
-    machinery::{Schema, conform, decode, defaults, go_quoted, object},
+    machinery::{
+        Schema, conform, decode, defaults, go_quoted, object,
+        protobuf::{self, Message, envelope},
+    },
     status::{ApiError, ApiResult},
 };
 
@@ -26,6 +29,11 @@ impl<'a> Wanted<'a> {
     pub fn resource(resource: &'a Resource) -> Self {
         Self { api_version: &resource.api_version, kind: &resource.kind, schema: &resource.schema }
     }
+
+    /// Its layout in protobuf; custom resources have none.
+    fn message(&self) -> Option<&'static Message> {
+        Message::of(self.schema.object()?.name?)
+    }
 }
 
 const MEDIA_TYPES: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -36,6 +44,10 @@ const MEDIA_TYPES: &str = "application/json, application/yaml, application/vnd.k
 /// 400 for what cannot be read, or (when strict) has unknown or duplicate fields; 415 for other media types.
 pub fn object(call: &mut Call<'_>, wanted: &Wanted<'_>, validation: FieldValidation) -> ApiResult<Value> {
     let sent = match call.content_type.as_str() {
+        protobuf::MEDIA_TYPE if wanted.message().is_some() => {
+            let value = from_protobuf(call, wanted)?;
+            return conformed(call, wanted, value, &[], validation);
+        }
         "" | "application/json" => {
             decode::json(&call.body).map_err(|why| unrecognized(call, wanted, &why))?
         }
@@ -115,13 +127,18 @@ fn handled(wanted: &Wanted<'_>, why: &str) -> ApiError {
     ))
 }
 
+/// The body as the object of its envelope, which must be of the wanted kind.
+fn from_protobuf(call: &Call<'_>, wanted: &Wanted<'_>) -> ApiResult<Value> {
+    let envelope = envelope::open(&call.body).map_err(|why| not_the_type(call, wanted, &why.to_string()))?;
+    let mut type_meta = json!({"apiVersion": envelope.api_version, "kind": envelope.kind});
+    check_kind(call, wanted, &mut type_meta)?;
+    let message = wanted.message().ok_or_else(|| ApiError::internal("no layout of the kind"))?;
+    let mut value = message.decode(envelope.raw).map_err(|why| handled(wanted, &why.to_string()))?;
+    object::map_mut(&mut value).append(object::map_mut(&mut type_meta));
+    Ok(value)
+}
+
 fn unrecognized(call: &Call<'_>, wanted: &Wanted<'_>, why: &str) -> ApiError {
-    let text = String::from_utf8_lossy(&call.body[..call.body.len().min(TEXT_MAX)]).into_owned();
-    let shown = match (text.is_empty(), call.body.len() > TEXT_MAX) {
-        (true, _) => "<empty>".to_owned(),
-        (false, true) => format!("{text} ..."),
-        (false, false) => text,
-    };
     let why = if why.contains("EOF while parsing") {
         "couldn't get version/kind; json parse error: unexpected end of JSON input".to_owned()
     } else if why.starts_with("unexpected GroupVersion") {
@@ -129,6 +146,20 @@ fn unrecognized(call: &Call<'_>, wanted: &Wanted<'_>, why: &str) -> ApiError {
     } else {
         format!("couldn't get version/kind; json parse error: {why}")
     };
+    not_the_type(call, wanted, &why)
+}
+
+/// A body that does not even say what it is, with its beginning: as it is if that looks like JSON.
+fn not_the_type(call: &Call<'_>, wanted: &Wanted<'_>, why: &str) -> ApiError {
+    let beginning = &call.body[..call.body.len().min(SHOWN_BYTES_MAX)];
+    let mut shown = match beginning.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(beginning).into_owned(),
+        Some(_) => beginning.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    if beginning.len() < call.body.len() {
+        shown.push_str(" ...");
+    }
     ApiError::bad_request(format!(
         "the object provided is unrecognized (must be of type {}): {why} ({shown})",
         wanted.kind
@@ -136,7 +167,7 @@ fn unrecognized(call: &Call<'_>, wanted: &Wanted<'_>, why: &str) -> ApiError {
 }
 
 /// How much of a body an error shows.
-const TEXT_MAX: usize = 35;
+const SHOWN_BYTES_MAX: usize = 30;
 
 /// Fills in a missing apiVersion and kind, and refuses others.
 fn check_kind(call: &Call<'_>, wanted: &Wanted<'_>, value: &mut Value) -> ApiResult<()> {

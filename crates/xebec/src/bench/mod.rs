@@ -38,6 +38,6 @@ pub fn run(arguments: &BenchArguments) -> Result<ExitCode> {
         report::table(&measures)
     };
     io::stdout().write_all(text.as_bytes())?;
-    let held = arguments.smoke || measures.iter().all(report::Measure::holds);
+    let held = measures.iter().all(report::Measure::holds);
     Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -152,6 +152,7 @@ async fn everything_is_measured_of_any_api() {
     let names: Vec<&str> = measures.iter().map(|measure| measure.name).collect();
     let expected = ["idle-memory", "configmaps-memory", "list", "gets", "creates", "fan-out", "pods-memory"];
     assert_eq!(names, expected);
+    assert!(measures.iter().all(Measure::holds), "a smoke test misses no bar");
     assert!(measures[2].note.starts_with("one list of 100 ConfigMaps"), "{}", measures[2].note);
     assert!(measures[3].note.starts_with("200 reads"), "{}", measures[3].note);
     assert!(measures[5].note.contains("the last of 150 watches"), "{}", measures[5].note);

@@ -1,0 +1,144 @@
+//! Custom resources: from a CustomResourceDefinition to the resources that it has served, with the same [`Schema`] and
+//! [`Resource`] that built-in ones have.
+//!
+//! [`structural`] reads the schema, [`validation`] checks objects by its rules, [`status`] says whether a definition's
+//! names are accepted, [`strategy`] is the behaviour of definitions themselves.
+
+pub mod status;
+pub mod strategy;
+pub mod structural;
+pub mod validation;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    Column, Custom, FieldManagers, Resource, ScalePaths, Strategy, Subresource, strategy::Generation,
+};
+use crate::machinery::fields;
+
+/// Where definitions are kept.
+pub const STORAGE: &str = "apiextensions.k8s.io/customresourcedefinitions";
+
+/// How objects of a custom resource without `status` behave: any change outside metadata is a new generation.
+static WITHOUT_STATUS: Strategy = Strategy { generation: Generation::Content, ..Strategy::PLAIN };
+/// With `status`, the status is a part of its own.
+static WITH_STATUS: Strategy = Strategy { generation: Generation::Content, status: true, ..Strategy::PLAIN };
+
+const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+
+/// The resources of a definition, a served version each; none until its names are accepted.
+pub fn resources(definition: &Value) -> Vec<Arc<Resource>> {
+    if !status::is_established(definition) {
+        return Vec::new();
+    }
+    let versions = fields::list(&definition["spec"], "versions");
+    let storage = versions.iter().find(|version| version["storage"] == true);
+    let storage_version = storage.map_or("", |version| fields::text(version, "name"));
+    let served = versions.iter().filter(|version| version["served"] == true);
+    served.map(|version| Arc::new(resource(definition, version, storage_version))).collect()
+}
+
+fn resource(definition: &Value, version: &Value, storage_version: &str) -> Resource {
+    let spec = &definition["spec"];
+    let names = &definition["status"]["acceptedNames"];
+    let group = fields::text(spec, "group");
+    let version_name = fields::text(version, "name");
+    let texts =
+        |list: &str| fields::list(names, list).iter().filter_map(Value::as_str).map(Into::into).collect();
+    let api_version: Box<str> = format!("{group}/{version_name}").into();
+    let plural = fields::text(names, "plural");
+    let subresources = &version["subresources"];
+    let has_status = !subresources["status"].is_null();
+    let definition_name = crate::machinery::object::name(definition);
+    let rules = &version["schema"]["openAPIV3Schema"];
+    Resource {
+        group: group.into(),
+        version: version_name.into(),
+        plural: plural.into(),
+        singular: fields::text(names, "singular").into(),
+        kind: fields::text(names, "kind").into(),
+        list_kind: fields::text(names, "listKind").into(),
+        api_version,
+        namespaced: fields::text(spec, "scope") == "Namespaced",
+        verbs: VERBS.map(Into::into).to_vec(),
+        short_names: texts("shortNames"),
+        categories: texts("categories"),
+        subresources: subresources_of(fields::text(names, "kind"), subresources),
+        columns: columns(version),
+        selectable_fields: selectable_fields(version),
+        preferred: false,
+        storage: format!("{group}/{plural}").into(),
+        storage_version: format!("{group}/{storage_version}").into(),
+        schema: Arc::new(structural::object(rules)),
+        strategy: if has_status { &WITH_STATUS } else { &WITHOUT_STATUS },
+        conversion: None,
+        type_name: None,
+        custom: Some(Arc::new(Custom {
+            definition: definition_name.into(),
+            scale: scale(&subresources["scale"]),
+            deprecation_warning: deprecation(definition, version),
+        })),
+        field_managers: FieldManagers::default(),
+    }
+}
+
+fn subresources_of(kind: &str, subresources: &Value) -> Vec<Subresource> {
+    let verbs = || ["get", "patch", "update"].map(Into::into).to_vec();
+    let mut all = Vec::new();
+    if !subresources["status"].is_null() {
+        all.push(Subresource {
+            name: "status".into(),
+            group: "".into(),
+            version: "".into(),
+            kind: kind.into(),
+            verbs: verbs(),
+        });
+    }
+    if !subresources["scale"].is_null() {
+        all.push(Subresource {
+            name: "scale".into(),
+            group: "autoscaling".into(),
+            version: "v1".into(),
+            kind: "Scale".into(),
+            verbs: verbs(),
+        });
+    }
+    all
+}
+
+fn columns(version: &Value) -> Vec<Column> {
+    super::columns::custom_columns(version)
+}
+
+fn selectable_fields(version: &Value) -> Vec<Box<str>> {
+    let own = fields::list(version, "selectableFields").iter();
+    let own = own.map(|field| fields::text(field, "jsonPath").trim_start_matches('.').into());
+    ["metadata.name".into(), "metadata.namespace".into()].into_iter().chain(own).collect()
+}
+
+fn scale(scale: &Value) -> Option<ScalePaths> {
+    let path = |field: &str| fields::text(scale, field).trim_start_matches('.').into();
+    scale.as_object()?;
+    Some(ScalePaths {
+        replicas: path("specReplicasPath"),
+        status_replicas: path("statusReplicasPath"),
+        label_selector: scale["labelSelectorPath"].as_str().map(|path| path.trim_start_matches('.').into()),
+    })
+}
+
+fn deprecation(definition: &Value, version: &Value) -> Option<Box<str>> {
+    if version["deprecated"] != true {
+        return None;
+    }
+    let own = version["deprecationWarning"].as_str().map(Into::into);
+    own.or_else(|| {
+        let spec = &definition["spec"];
+        let kind = fields::text(&spec["names"], "kind");
+        Some(
+            format!("{}/{} {kind} is deprecated", fields::text(spec, "group"), fields::text(version, "name"))
+                .into(),
+        )
+    })
+}
