@@ -51,11 +51,13 @@ impl World {
         let resources = json!({"cpu": "4", "memory": "8Gi", "pods": "10"});
         let node = json!({
             "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "zone": zone}},
-            "spec": {"taints": taints},
             "status": {"allocatable": resources, "capacity": resources},
         });
         let node = serde_json::from_value(node).unwrap();
         self.nodes().create(&PostParams::default(), &node).await.unwrap();
+        // A node lifecycle controller would remove the taint that new nodes get.
+        let taints = Patch::Merge(json!({"spec": {"taints": taints}}));
+        self.nodes().patch(&name, &PatchParams::default(), &taints).await.unwrap();
     }
 
     async fn pod(&self, name: &str, cpu: &str, spec: Value) {
