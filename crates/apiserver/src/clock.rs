@@ -99,6 +99,7 @@ mod tests {
             let clock = clock.clone();
             async move { clock.sleep(Duration::from_secs(3600)).await }
         });
+        tokio::task::yield_now().await;
         clock.advance(Duration::from_secs(3599));
         tokio::task::yield_now().await;
         assert!(!sleeper.is_finished());

@@ -12,14 +12,14 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::{User, authentication::Authentication, rbac},
+    access::{User, authentication::Authentication, impersonation::Impersonation, rbac, reviews::Reviewer},
     clock::Clock,
     http::{Body, Peer, handle},
     kinds::{self, catalog::Catalog},
     machinery::{conform, object},
     status::ApiResult,
     storage::{Change, Expected, Snapshot, Storage, memory::Memory},
-    verbs,
+    verbs::{self, allocation::Allocations},
 };
 
 /// A Kubernetes cluster's API, in this process. Clones are the same cluster; [`Cluster::fork`] makes another.
@@ -52,6 +52,8 @@ pub struct Shared {
     clock: Clock,
     closed: CancellationToken,
     authentication: Arc<Authentication>,
+    impersonation: Impersonation,
+    allocations: Allocations,
     rbac: ArcSwapOption<Cached<rbac::Index>>,
     catalog: ArcSwapOption<Cached<Catalog>>,
 }
@@ -95,6 +97,8 @@ impl Cluster {
             clock,
             closed: CancellationToken::new(),
             authentication,
+            impersonation: Impersonation::default(),
+            allocations: Allocations::default(),
             rbac: ArcSwapOption::empty(),
             catalog: ArcSwapOption::empty(),
         }))
@@ -187,10 +191,25 @@ impl Shared {
         Ok(authenticated.user)
     }
 
-    /// Answers a review.
-    pub fn review(&self, kind: &str, asked: &Value, user: &User, namespace: &str) -> ApiResult<Value> {
-        let _ = (asked, user, namespace);
-        Err(crate::status::ApiError::internal(kind))
+    /// Answers a review of `kind`, that `user` asks in `namespace` (empty where there is none).
+    ///
+    /// # Errors
+    /// A question that makes no sense.
+    pub fn review(&self, kind: &str, asked: Value, user: &User, namespace: &str) -> ApiResult<Value> {
+        let index = self.rbac();
+        let now = self.clock.now();
+        let reviewer = Reviewer { user, namespace, index: &index, authentication: &self.authentication, now };
+        reviewer.answer(kind, asked)
+    }
+
+    /// The addresses and ports that Services have.
+    pub fn allocations(&self) -> &Allocations {
+        &self.allocations
+    }
+
+    /// Who decides whether users may act as others.
+    pub fn impersonation(&self) -> &Impersonation {
+        &self.impersonation
     }
 
     /// Returns when the cluster is closed.

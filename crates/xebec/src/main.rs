@@ -12,15 +12,20 @@ use clap::{CommandFactory, Parser};
 mod apiserver;
 mod bench;
 mod cli;
+mod crew;
 mod kubeconfig;
 mod manifests;
+mod run;
 mod server;
 mod signals;
+mod started;
+mod up;
 mod version;
 
 use cli::{Arguments, Command};
 
 fn main() -> ExitCode {
+    started::now();
     match dispatch(Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
@@ -34,7 +39,8 @@ fn main() -> ExitCode {
 fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Apiserver(arguments) => block_on(apiserver::run(arguments))?,
-        Command::Up(_) | Command::Run(_) => anyhow::bail!("not built yet"),
+        Command::Up(arguments) => block_on(up::run(arguments))?,
+        Command::Run(arguments) => block_on(run::run(arguments))?,
         Command::Bench(bench) => return bench::run(&bench),
         Command::Version(version) => io::stdout().write_all(version::text(version.output).as_bytes())?,
         Command::Completion { shell } => {

@@ -48,3 +48,39 @@ impl Kubeconfig<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machinery::{decode, encode};
+
+    #[test]
+    fn a_client_finds_the_cluster_and_gets_in() {
+        let authority = Authority::new("2026-01-02T03:04:05Z".parse().unwrap()).unwrap();
+        let client = authority.issue_client("admin", &["system:masters".into()]).unwrap();
+        let kubeconfig = Kubeconfig {
+            name: "xebec",
+            server: "https://127.0.0.1:6443",
+            authority: &authority,
+            client: &client,
+            namespace: "shop",
+        };
+        let read = decode::yaml(encode::yaml(&kubeconfig.to_value()).as_bytes()).unwrap().value;
+        assert_eq!(read, kubeconfig.to_value(), "a file in YAML says the same");
+        let config: kube::config::Kubeconfig = serde_json::from_value(read).unwrap();
+        assert_eq!(config.current_context.as_deref(), Some("xebec"));
+        let context = config.contexts[0].context.as_ref().unwrap();
+        assert_eq!((context.cluster.as_str(), context.namespace.as_deref()), ("xebec", Some("shop")));
+        let cluster = config.clusters[0].cluster.as_ref().unwrap();
+        assert_eq!(cluster.server.as_deref(), Some("https://127.0.0.1:6443"));
+        let decoded = |data: Option<&String>| {
+            String::from_utf8(BASE64_STANDARD.decode(data.unwrap()).unwrap()).unwrap()
+        };
+        assert_eq!(decoded(cluster.certificate_authority_data.as_ref()), authority.pem());
+        let user = config.auth_infos[0].auth_info.as_ref().unwrap();
+        assert_eq!(decoded(user.client_certificate_data.as_ref()), client.certificate_pem());
+        assert!(kubeconfig.to_value()["users"][0]["user"]["client-key-data"].is_string());
+        let plain = Kubeconfig { namespace: "", ..kubeconfig }.to_value();
+        assert_eq!(plain["contexts"][0]["context"].get("namespace"), None);
+    }
+}

@@ -12,6 +12,7 @@ pub mod client_certificate;
 pub mod impersonation;
 pub mod kubeconfig;
 pub mod rbac;
+pub mod reviews;
 pub mod token_file;
 pub mod user;
 

@@ -157,12 +157,15 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
+    /// Name, uid and groups.
+    type Expected<'a> = Option<(&'a str, &'a str, &'a [&'a str])>;
+
     #[test]
     fn lines_are_tokens_and_their_users() {
         let text = "admintoken,admin,1,system:masters\r\n\n\"bob\"\"s\",bob,\n,nobody,0\ncaroltoken,carol,3,\"devs,ops\",x\n\
                     admintoken,root,7\nlast,\"l\na\nst\",9";
         let file = TokenFile::parse(text, &[]).unwrap();
-        let cases: [(&str, Option<(&str, &str, &[&str])>); 6] = [
+        let cases: [(&str, Expected<'_>); 6] = [
             ("admintoken", Some(("root", "7", &["system:authenticated"]))),
             ("bob\"s", Some(("bob", "", &["system:authenticated"]))),
             ("caroltoken", Some(("carol", "3", &["devs", "ops", "system:authenticated"]))),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::machinery::format::is_dns1123_subdomain;
+use crate::machinery::format::{is_dns1123_label, is_dns1123_subdomain};
 
 /// The group whose members may do everything, whatever the rules say.
 pub const MASTERS: &str = "system:masters";
@@ -110,9 +110,7 @@ pub fn service_account_groups(namespace: &str) -> Vec<String> {
 /// Namespace and name of the service account that a user name stands for, if it does.
 pub fn service_account_of(user_name: &str) -> Option<(&str, &str)> {
     let (namespace, name) = user_name.strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':')?;
-    // A namespace is a single label.
-    let is_namespace = namespace.len() <= 63 && !namespace.contains('.') && is_subdomain(namespace);
-    (is_namespace && is_subdomain(name)).then_some((namespace, name))
+    (is_dns1123_label(namespace).is_empty() && is_subdomain(name)).then_some((namespace, name))
 }
 
 /// The node that a user name stands for, if it does.

@@ -1,10 +1,11 @@
-//! What a server says it serves: groups, versions, resources.
+//! What a server says it serves: groups, versions, resources, and their schemas ([`openapi`]).
 //!
 //! A [`Discovery`] is made of a set of resources and stays the same; when custom resources come and go, the server
 //! makes another. Documents are made when they are first asked for, and kept.
 
 mod aggregated;
 mod lists;
+pub mod openapi;
 pub mod order;
 mod version;
 
@@ -23,10 +24,12 @@ use crate::kinds::Resource;
 /// A document as it goes over the wire.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// The bytes: JSON, but for the protobuf of OpenAPI.
+    /// The bytes: JSON, or the protobuf of OpenAPI.
     pub bytes: Bytes,
     /// What the `ETag` header says, without its quotes.
     pub etag: Arc<str>,
+    /// What the `Content-Type` header says.
+    pub media_type: &'static str,
 }
 
 impl Document {
@@ -36,7 +39,7 @@ impl Document {
 
     fn of_bytes(bytes: Vec<u8>) -> Self {
         let etag = upper_hex(&Sha512::digest(&bytes)).into();
-        Self { bytes: bytes.into(), etag }
+        Self { bytes: bytes.into(), etag, media_type: "application/json" }
     }
 }
 
@@ -53,6 +56,10 @@ pub struct Discovery {
     core: Option<Group>,
     aggregated: OnceLock<Document>,
     aggregated_core: OnceLock<Document>,
+    openapi_index: OnceLock<Document>,
+    openapi_v2: OnceLock<Document>,
+    openapi_v2_protobuf: OnceLock<Document>,
+    openapi_custom: openapi::Cache,
 }
 
 /// A group with its versions, the preferred one first.
@@ -73,7 +80,16 @@ impl Discovery {
     pub fn new(resources: &[Arc<Resource>]) -> Self {
         let mut groups = order::grouped(resources);
         let core = groups.iter().position(|group| group.name.is_empty()).map(|at| groups.remove(at));
-        Self { groups, core, aggregated: OnceLock::new(), aggregated_core: OnceLock::new() }
+        Self {
+            groups,
+            core,
+            aggregated: OnceLock::new(),
+            aggregated_core: OnceLock::new(),
+            openapi_index: OnceLock::new(),
+            openapi_v2: OnceLock::new(),
+            openapi_v2_protobuf: OnceLock::new(),
+            openapi_custom: openapi::Cache::default(),
+        }
     }
 
     /// `GET /api`: the versions of the core group. `address` is this server's, as clients reach it.

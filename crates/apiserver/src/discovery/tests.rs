@@ -35,26 +35,25 @@ fn documents_are_as_recorded() {
         };
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let aggregated = step["headers"]["Accept"].as_str().is_some_and(|accept| accept.contains("as="));
-        let document = |document: Document| serde_json::from_slice(&document.bytes).unwrap();
-        let got = match (parts.as_slice(), aggregated) {
-            (["api"], true) => document(discovery.aggregated_core()),
-            (["apis"], true) => document(discovery.aggregated()),
-            (["api"], false) => {
-                let mut versions = discovery.api_versions("10.0.0.1:6443");
-                versions["serverAddressByClientCIDRs"][0].as_object_mut().unwrap().remove("serverAddress");
-                versions
-            }
+        let parsed = |document: Document| serde_json::from_slice(&document.bytes).unwrap();
+        let address = "10.0.0.1:6443";
+        let mut got: Value = match (parts.as_slice(), aggregated) {
+            (["api"], true) => parsed(discovery.aggregated_core()),
+            (["apis"], true) => parsed(discovery.aggregated()),
+            (["api"], false) => discovery.api_versions(address),
             (["apis"], false) => discovery.api_groups(),
             (["apis", group], _) => discovery.api_group(group).unwrap(),
             (["apis", group, version], _) => discovery.api_resources(group, version).unwrap(),
             (["api", version], _) => discovery.api_resources("", version).unwrap(),
-            (["version"], _) => {
-                let mut got = version();
-                got.as_object_mut().unwrap().retain(|field, _| answer["body"].get(field).is_some());
-                got
-            }
+            (["version"], _) => version(),
             _ => continue,
         };
+        if let Some(server) = got.pointer_mut("/serverAddressByClientCIDRs/0") {
+            assert_eq!(server.as_object_mut().unwrap().remove("serverAddress").unwrap(), address);
+        }
+        if path == "/version" {
+            got.as_object_mut().unwrap().retain(|field, _| answer["body"].get(field).is_some());
+        }
         assert_eq!(masked(got), answer["body"], "{path}");
         compared += 1;
     }

@@ -82,6 +82,9 @@ fn list(
     }
     let resource = &call.resource;
     let custom = resource.type_name.is_none();
+    if custom && list.continue_token.is_none() {
+        metadata["continue"] = "".into();
+    }
     if as_stored && representation == Representation::default() {
         let head = format!(
             "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",

@@ -81,6 +81,9 @@ fn find(cluster: &Shared, parts: &http::request::Parts, path: &str) -> ApiResult
             None if catalog.has_group(group) => unknown_version(),
             None => Ok(None),
         },
+        ["openapi", ..] => Ok(discovery.openapi(path, wants_protobuf(parts)).map(|document| {
+            Document::Bytes { media_type: document.media_type, bytes: document.bytes, etag: document.etag }
+        })),
         [] | [""] => Ok(Some(Document::Value(paths(catalog.resources())))),
         _ => Ok(None),
     }
@@ -103,6 +106,12 @@ fn paths(resources: &[std::sync::Arc<crate::kinds::Resource>]) -> Value {
 
 fn aggregated(document: discovery::Document) -> Document {
     Document::Bytes { media_type: AGGREGATED, bytes: document.bytes, etag: document.etag }
+}
+
+/// Whether OpenAPI in protobuf is accepted: clients that know it ask for nothing else.
+fn wants_protobuf(parts: &http::request::Parts) -> bool {
+    let accept = negotiation::accept(&parts.headers);
+    negotiation::ranges(accept).iter().any(|range| discovery::openapi::is_protobuf(range.media_type))
 }
 
 /// Whether aggregated discovery is the best that is accepted and can be had.

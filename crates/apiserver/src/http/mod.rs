@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 pub use self::body::Body;
 use crate::{
-    access::{Attributes, User, authentication::ClientCertificate},
+    access::{Attributes, User, authentication::ClientCertificate, impersonation},
     cluster::Shared,
     kinds::Resource,
     status::{ApiError, ApiResult},
@@ -84,7 +84,11 @@ where
 {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let target = Target::of(&parts.method, parts.uri.path(), &query);
-    let user = cluster.authenticate(peer, &parts.headers, warnings)?;
+    let mut user = cluster.authenticate(peer, &parts.headers, warnings)?;
+    if let Some(wanted) = impersonation::requested(&parts.headers)? {
+        let attributes = attributes(&user, &target, &query);
+        user = Arc::new(cluster.impersonation().user(&cluster.rbac(), &attributes, &wanted)?);
+    }
     authorize(cluster, &user, &target, &query)?;
     if !target.is_resource {
         return documents::respond(cluster, parts);
@@ -139,7 +143,15 @@ fn authorize(cluster: &Shared, user: &User, target: &Target, query: &Query) -> A
     if user.is_in("system:masters") {
         return Ok(());
     }
-    let attributes = if target.is_resource {
+    let attributes = attributes(user, target, query);
+    let rules = cluster.rbac();
+    let decision = rules.allows(&attributes);
+    if decision.allowed { Ok(()) } else { Err(attributes.forbidden(&decision.reason())) }
+}
+
+/// What a request asks the rules.
+fn attributes<'a>(user: &'a User, target: &'a Target, query: &'a Query) -> Attributes<'a> {
+    if target.is_resource {
         Attributes {
             namespace: &target.namespace,
             version: &target.version,
@@ -149,10 +161,7 @@ fn authorize(cluster: &Shared, user: &User, target: &Target, query: &Query) -> A
         }
     } else {
         Attributes::path(user, target.verb, &target.path)
-    };
-    let rules = cluster.rbac();
-    let decision = rules.allows(&attributes);
-    if decision.allowed { Ok(()) } else { Err(attributes.forbidden(&decision.reason())) }
+    }
 }
 
 /// A list or watch of one name counts as one of that object.

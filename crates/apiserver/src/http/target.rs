@@ -27,6 +27,8 @@ pub struct Target {
     pub name: String,
     /// The subresource; empty for the object itself.
     pub subresource: String,
+    /// Whether the path is that of the old form of a watch, which serves nothing else.
+    pub is_watch_path: bool,
     /// What follows the subresource (`proxy/…`).
     pub rest: String,
 }
@@ -94,9 +96,10 @@ impl Target {
         } else if target.verb == "get" && target.subresource.is_empty() && query.flag("watch") {
             target.verb = "watch";
         }
-        if old_watch {
+        if old_watch && *method == Method::GET {
             target.verb = "watch";
         }
+        target.is_watch_path = old_watch;
         target
     }
 }

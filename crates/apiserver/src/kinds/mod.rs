@@ -4,6 +4,8 @@
 //! [`Schema`], its behaviour from its [`Strategy`]. To change the behaviour of a built-in kind, find its strategy
 //! through [`strategies::STRATEGIES`]. Custom resources make the same [`Resource`] from their definition.
 
+pub mod access;
+pub mod autoscaling;
 #[cfg(test)]
 mod cases;
 pub mod catalog;
@@ -13,6 +15,7 @@ pub mod definitions;
 mod go;
 pub mod network;
 pub mod parts;
+pub mod policy;
 pub mod strategies;
 pub mod strategy;
 pub mod table;

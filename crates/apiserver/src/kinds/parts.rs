@@ -81,7 +81,8 @@ impl Resource {
                 let names = fields.into_iter().flat_map(|fields| fields.keys()).map(|name| &**name);
                 let others: Vec<[&str; 1]> =
                     names.filter(|name| !matches!(*name, "status" | "metadata")).map(|name| [name]).collect();
-                let others: Vec<&[&str]> = others.iter().map(|path| &path[..]).collect();
+                let mut others: Vec<&[&str]> = others.iter().map(|path| &path[..]).collect();
+                others.extend(self.strategy.status_resets);
                 Filter::except(&others)
             }
             _ => Filter::All,

@@ -34,8 +34,15 @@ impl Row {
 }
 
 /// The kinds that behave in a way of their own, by subject.
-pub static STRATEGIES: &[&[Row]] =
-    &[super::core::ROWS, super::definitions::strategy::ROWS, super::network::ROWS, super::workloads::ROWS];
+pub static STRATEGIES: &[&[Row]] = &[
+    super::access::ROWS,
+    super::autoscaling::ROWS,
+    super::core::ROWS,
+    super::definitions::strategy::ROWS,
+    super::network::ROWS,
+    super::policy::ROWS,
+    super::workloads::ROWS,
+];
 
 /// The row of a kind, if it has one.
 pub fn of(group: &str, version: &str, kind: &str) -> Option<&'static Row> {

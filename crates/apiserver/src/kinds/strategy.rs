@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::Part;
 use crate::machinery::{FieldErrors, object};
 
 /// The behaviour of a kind. Start from [`Strategy::PLAIN`] and set what differs:
@@ -56,6 +57,12 @@ pub struct Strategy {
     pub orphan_dependents: bool,
     /// Whether a deletion answers with the object that was deleted, not with a Status.
     pub returns_deleted: bool,
+    /// What is said of a deletion that does not say what becomes of dependents.
+    pub deletion_warning: Option<&'static str>,
+    /// What a write to `status` cannot own beside everything but the status itself, as paths of names.
+    pub status_resets: &'static [&'static [&'static str]],
+    /// The behaviour of parts that are written through a subresource with rules of its own.
+    pub parts: &'static [(Part, &'static Strategy)],
     /// How many seconds it lives on after a deletion, from the object and what the caller asked for; `None` is at once.
     pub grace_period: fn(&Value, asked: Option<i64>) -> Option<i64>,
 }
@@ -80,6 +87,11 @@ pub enum Generation {
 }
 
 impl Strategy {
+    /// The behaviour of a part, where it has one of its own.
+    pub fn of_part(&self, part: Part) -> Option<&'static Strategy> {
+        self.parts.iter().find(|(own, _)| *own == part).map(|(_, strategy)| *strategy)
+    }
+
     /// A kind with a DNS subdomain for a name, and no behaviour of its own.
     pub const PLAIN: Strategy = Strategy {
         name_rule: |name, prefix| crate::machinery::format::dns1123_subdomain_name(name, prefix),
@@ -100,6 +112,9 @@ impl Strategy {
         unconditional_update: true,
         orphan_dependents: false,
         returns_deleted: false,
+        deletion_warning: None,
+        status_resets: &[],
+        parts: &[],
         grace_period: |_, _| None,
     };
 }

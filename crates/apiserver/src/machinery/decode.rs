@@ -12,6 +12,9 @@ pub struct Sent {
     pub value: Value,
     /// Paths such as `data.a`, in the order in which they were met.
     pub duplicates: Vec<String>,
+    /// Of YAML, where Kubernetes does not tell paths: its own sentence (of several lines) on the keys given twice, which
+    /// is the strict decoding error as it stands.
+    pub yaml_duplicates: Option<String>,
 }
 
 /// Reads JSON. Nesting deeper than 128 is an error, so that no body can exhaust the stack.
@@ -24,17 +27,17 @@ pub fn json(bytes: &[u8]) -> Result<Sent, String> {
     let seed = Node { path: None, duplicates: &mut duplicates };
     let value = seed.deserialize(&mut deserializer).map_err(|error| error.to_string())?;
     deserializer.end().map_err(|error| error.to_string())?;
-    Ok(Sent { value, duplicates })
+    Ok(Sent { value, duplicates, yaml_duplicates: None })
 }
 
-/// Reads one YAML document, by YAML 1.1's rules where Kubernetes has them (`on` as a key is `true`).
+/// Reads the first YAML document, as Kubernetes reads it (`on` is `true`, also as a key).
 ///
 /// # Errors
-/// What is wrong and where.
+/// What is wrong and where, such as `yaml: line 3: did not find expected key`.
 pub fn yaml(bytes: &[u8]) -> Result<Sent, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    let value: Value = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-    Ok(Sent { value, duplicates: Vec::new() })
+    let text = std::str::from_utf8(bytes).map_err(|_| "yaml: invalid leading UTF-8 octet".to_owned())?;
+    let super::yaml::Document { value, duplicates } = super::yaml::read(text)?;
+    Ok(Sent { value, duplicates: Vec::new(), yaml_duplicates: duplicates })
 }
 
 /// Where a field stands, while it is being read.
@@ -168,7 +171,9 @@ mod tests {
 
     #[test]
     fn yaml_reads_as_kubernetes_reads_it() {
-        let sent = yaml(b"data:\n  multi: |\n    a\n    b\n  num: \"5\"\n  n: 5\n").unwrap();
-        assert_eq!(sent.value, serde_json::json!({"data": {"multi": "a\nb\n", "num": "5", "n": 5}}));
+        let sent = yaml(b"data:\n  multi: |\n    a\n    b\n  num: \"5\"\n  on: 5\n").unwrap();
+        assert_eq!(sent.value, serde_json::json!({"data": {"multi": "a\nb\n", "num": "5", "true": 5}}));
+        assert!(yaml(b"a: 1\na: 2").unwrap().yaml_duplicates.is_some());
+        assert_eq!(yaml(b"a: \xff").unwrap_err(), "yaml: invalid leading UTF-8 octet");
     }
 }

@@ -4,7 +4,7 @@ use rand::RngExt;
 use serde_json::Value;
 
 use super::{
-    Answer, Call,
+    Answer, Call, allocation,
     body::{self, Wanted},
     pipeline,
 };
@@ -54,13 +54,26 @@ pub async fn create_owned(
     mut value: Value,
     options: &WriteOptions,
 ) -> ApiResult<Answer> {
-    let resource = call.resource.clone();
     if !object::resource_version(&value).is_empty() {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     fill_metadata(call, &mut value);
     admission::mutate_create(call, &mut value)?;
     let generated = generate_name(&mut value);
+    let reservation = allocation::reserve(call, &mut value, None)?;
+    let created = create_reserved(call, value, options, generated).await;
+    allocation::release(call, reservation);
+    created
+}
+
+/// The rest of a creation, once addresses and ports are reserved.
+async fn create_reserved(
+    call: &mut Call<'_>,
+    mut value: Value,
+    options: &WriteOptions,
+    generated: bool,
+) -> ApiResult<Answer> {
+    let resource = call.resource.clone();
     prepare(call, &mut value);
     let name = object::name(&value).to_owned();
     pipeline::refuse(&resource, &name, &pipeline::validate_create(&resource, &value))?;

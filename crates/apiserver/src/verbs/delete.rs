@@ -20,6 +20,7 @@ use crate::{
 /// Deletes the object that the path names.
 pub async fn delete(call: &mut Call<'_>) -> ApiResult<Answer> {
     let options = options::delete_options(call)?;
+    warn_of_dependents(call, &options);
     let name = call.target.name.clone();
     let deleted = delete_named(call, &name, &options).await?;
     if deleted.gone && !call.resource.strategy.returns_deleted {
@@ -32,16 +33,25 @@ pub async fn delete(call: &mut Call<'_>) -> ApiResult<Answer> {
 /// Deletes what a list with the same query would give.
 pub async fn delete_collection(call: &mut Call<'_>) -> ApiResult<Answer> {
     let options = options::delete_options(call)?;
+    warn_of_dependents(call, &options);
     let list = read::collect(call)?;
-    let mut objects = Vec::with_capacity(list.objects.len());
     for object in &list.objects {
         match delete_named(call, object.name(), &options).await {
-            Ok(deleted) => objects.push(deleted.object),
+            Ok(_) => {}
             Err(error) if error.code == 404 => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(read::list_of_values(call, list.revision, objects))
+    // What is answered is what was there.
+    Ok(Answer::List(list))
+}
+
+/// What becomes of dependents may surprise whoever did not say it.
+fn warn_of_dependents(call: &mut Call<'_>, options: &DeleteOptions) {
+    if let Some(sentence) = call.resource.strategy.deletion_warning.filter(|_| options.propagation.is_none())
+    {
+        call.warn(sentence);
+    }
 }
 
 /// What a deletion left.

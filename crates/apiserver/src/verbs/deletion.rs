@@ -7,8 +7,9 @@ use super::{
     options::{DeleteOptions, Propagation},
 };
 use crate::{
+    kinds::definitions,
     machinery::object,
-    status::{ApiError, ApiResult},
+    status::{ApiError, ApiResult, Qualified},
 };
 
 /// The finalizer that keeps an owner until its dependents are orphaned.
@@ -37,6 +38,9 @@ pub fn decide(call: &Call<'_>, object: &Value, options: &DeleteOptions) -> ApiRe
     check_preconditions(call, object, options)?;
     if is_namespace(call) {
         return Ok(namespace(call, object, options));
+    }
+    if &*call.resource.storage == definitions::STORAGE {
+        return Ok(definition(call, object));
     }
     let grace = (call.resource.strategy.grace_period)(object, options.grace_period);
     let deleting = object::deletion_timestamp(object).is_some();
@@ -82,12 +86,13 @@ fn mark_graceful(call: &Call<'_>, object: &Value, grace: i64, finalizers: &[Stri
 
 /// Writes when an object will be gone.
 fn mark(call: &Call<'_>, object: &mut Value, grace: i64) {
+    let first = object::deletion_timestamp(object).is_none();
     let time = call.now.checked_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(call.now);
     let metadata = object::metadata_mut(object);
     metadata.insert("deletionTimestamp".into(), crate::machinery::conform::seconds(time).into());
     metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
     if let Some(generation) =
-        metadata.get("generation").and_then(Value::as_i64).filter(|generation| *generation > 0)
+        metadata.get("generation").and_then(Value::as_i64).filter(|generation| first && *generation > 0)
     {
         metadata.insert("generation".into(), (generation + 1).into());
     }
@@ -148,9 +153,31 @@ fn namespace(call: &Call<'_>, object: &Value, options: &DeleteOptions) -> Step {
     if may_go(call, object) && finalizers.is_empty() { Step::Remove } else { Step::Nothing }
 }
 
+/// A definition is marked, and stays until its objects are gone.
+fn definition(call: &Call<'_>, object: &Value) -> Step {
+    if object::deletion_timestamp(object).is_some() {
+        return Step::Nothing;
+    }
+    let mut marked = object.clone();
+    let time = call.timestamp();
+    let metadata = object::metadata_mut(&mut marked);
+    metadata.insert("deletionTimestamp".into(), time.as_str().into());
+    let finalizers = metadata.entry("finalizers").or_insert_with(|| Value::Array(Vec::new()));
+    if let Some(finalizers) = finalizers.as_array_mut() {
+        finalizers.push(definitions::status::CLEANUP.into());
+    }
+    let condition = serde_json::json!({
+        "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    });
+    definitions::status::set_condition(&mut marked, condition, &time);
+    Step::Mark(marked)
+}
+
 fn check_preconditions(call: &Call<'_>, object: &Value, options: &DeleteOptions) -> ApiResult<()> {
-    let conflict =
-        |why: String| Err(ApiError::conflict(call.resource.qualified(), object::name(object), &why));
+    // Kubernetes names the kind here, without its group, not the resource.
+    let kind = Qualified { group: "", name: &call.resource.kind };
+    let conflict = |why: String| Err(ApiError::conflict(kind, object::name(object), &why));
     match &options.uid {
         Some(uid) if uid != object::uid(object) => {
             return conflict(format!(

@@ -1,6 +1,6 @@
 //! Which function answers a request on a resource.
 
-use super::{Answer, Call, create, delete, patch, read, scale, subresources, update, watch};
+use super::{Answer, Call, create, definitions, delete, patch, read, scale, subresources, update, watch};
 use crate::{
     kinds::Part,
     status::{ApiError, ApiResult},
@@ -8,12 +8,21 @@ use crate::{
 
 /// Answers a request on a resource.
 pub async fn call(call: &mut Call<'_>) -> ApiResult<Answer> {
+    let answer = answer(call).await;
+    let reads = matches!(call.target.verb, "get" | "list" | "watch");
+    if !reads && answer.is_ok() && definitions::concerns(call.cluster, &call.resource) {
+        definitions::settle(call.cluster, call.now).await;
+    }
+    answer
+}
+
+async fn answer(call: &mut Call<'_>) -> ApiResult<Answer> {
     let verb = call.target.verb;
     let subresource = call.target.subresource.clone();
     if !subresource.is_empty() {
         return on_subresource(call, verb, &subresource).await;
     }
-    if !call.resource.allows(verb) {
+    if !call.resource.allows(verb) || (call.target.is_watch_path && verb != "watch") {
         return Err(ApiError::method_not_allowed());
     }
     check_scope(call, verb)?;

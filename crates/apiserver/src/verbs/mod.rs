@@ -4,6 +4,7 @@
 //! writes share is in [`pipeline`]. Answers are values or stored objects; how they are written out is the matter of
 //! [`crate::http`].
 
+pub mod allocation;
 mod body;
 mod create;
 mod definitions;
@@ -152,11 +153,14 @@ impl Call<'_> {
 
 /// A stored object as a value of `resource`'s version.
 pub fn decode(resource: &Resource, object: &Object) -> Value {
-    let value = object.decode();
-    match resource.conversion {
-        Some(conversion) if resource.storage_version != resource.api_version => {
-            (conversion.from_storage)(value)
-        }
-        _ => value,
+    let mut value = object.decode();
+    if resource.storage_version == resource.api_version {
+        return value;
     }
+    if let Some(conversion) = resource.conversion {
+        return (conversion.from_storage)(value);
+    }
+    // Versions without a conversion differ in their name alone.
+    crate::machinery::object::map_mut(&mut value).insert("apiVersion".into(), (*resource.api_version).into());
+    value
 }

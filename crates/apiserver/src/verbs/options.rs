@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     http::query::{FieldValidation, check_dry_run},
-    machinery::{FieldErrors, Path, builtin, decode, invalid::Cause, protobuf},
+    machinery::{FieldErrors, Path, builtin, decode, go_quoted, invalid::Cause, protobuf},
     status::{ApiError, ApiResult, Qualified},
 };
 
@@ -60,7 +60,7 @@ pub fn delete_options(call: &mut Call<'_>) -> ApiResult<DeleteOptions> {
         Some("Background") => Some(Propagation::Background),
         Some("Foreground") => Some(Propagation::Foreground),
         Some(other) => {
-            let supported = ["Background", "Foreground", "Orphan", "nil"];
+            let supported = ["Foreground", "Background", "Orphan", "nil"];
             errors.push(
                 Cause::FieldValueNotSupported,
                 &Path::new("propagationPolicy"),
@@ -92,15 +92,18 @@ pub fn delete_options(call: &mut Call<'_>) -> ApiResult<DeleteOptions> {
 }
 
 fn from_body(call: &mut Call<'_>) -> ApiResult<Value> {
-    // Kubernetes takes DeleteOptions of the version v1 and of each group's own, and dryRun from the body alone.
-    let sent = match call.content_type.as_str() {
-        protobuf::MEDIA_TYPE => protobuf::envelope::open(&call.body).ok().map(|sent| sent.api_version),
-        "application/yaml" => decode::yaml(&call.body).ok().and_then(|sent| api_version_of(&sent.value)),
-        _ => decode::json(&call.body).ok().and_then(|sent| api_version_of(&sent.value)),
-    };
-    let own = call.resource.api_version.to_string();
-    let api_version =
-        sent.filter(|version| *version == own || version == "meta.k8s.io/v1").unwrap_or("v1".into());
+    let (api_version, kind) = kind_of_body(call).map_err(|why| {
+        ApiError::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
+    })?;
+    if !matches!(kind.as_str(), "" | "DeleteOptions") {
+        return Err(ApiError::bad_request(format!(
+            "no kind {} is registered for version {} in scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\"",
+            go_quoted(&kind),
+            go_quoted(&api_version)
+        )));
+    }
+    // Every group has DeleteOptions of its own, all alike.
+    let api_version = if api_version.is_empty() { "v1".to_owned() } else { api_version };
     let Some(schema) = builtin::schema(TYPE) else {
         return Err(ApiError::internal("no schema of DeleteOptions"));
     };
@@ -108,8 +111,17 @@ fn from_body(call: &mut Call<'_>) -> ApiResult<Value> {
     body::object(call, &wanted, FieldValidation::Ignore)
 }
 
-fn api_version_of(options: &Value) -> Option<String> {
-    options["apiVersion"].as_str().map(str::to_owned)
+fn kind_of_body(call: &Call<'_>) -> Result<(String, String), String> {
+    let sent = match call.content_type.as_str() {
+        protobuf::MEDIA_TYPE => {
+            let sent = protobuf::envelope::open(&call.body).map_err(|why| why.to_string())?;
+            return Ok((sent.api_version, sent.kind));
+        }
+        "application/yaml" => decode::yaml(&call.body)?,
+        _ => decode::json(&call.body)?,
+    };
+    let text = |field: &str| sent.value[field].as_str().unwrap_or_default().to_owned();
+    Ok((text("apiVersion"), text("kind")))
 }
 
 fn from_query(call: &Call<'_>) -> ApiResult<Value> {

@@ -194,7 +194,7 @@ async fn apply_patch(call: &mut Call<'_>, part: Part, options: &WriteOptions) ->
 pub fn applied(call: &mut Call<'_>) -> ApiResult<Value> {
     let sent = bodies::yaml(&call.body)
         .map_err(|why| ApiError::bad_request(format!("error decoding YAML: {why}")))?;
-    let mut config = sent.value;
+    let config = sent.value;
     if !config.is_object() {
         return Err(ApiError::bad_request("error decoding YAML: the configuration is not an object"));
     }
@@ -209,9 +209,6 @@ pub fn applied(call: &mut Call<'_>) -> ApiResult<Value> {
         .is_some_and(|fields| fields.as_array().is_none_or(|fields| !fields.is_empty()))
     {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
-    }
-    if object::name(&config).is_empty() {
-        object::metadata_mut(&mut config).insert("name".into(), call.target.name.as_str().into());
     }
     update::check_name(call, &config)?;
     // What is sent is what is owned and named in errors: a missing namespace stays missing.

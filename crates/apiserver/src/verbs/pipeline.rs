@@ -9,7 +9,7 @@ use super::Call;
 use crate::{
     admission,
     http::query::WriteOptions,
-    kinds::{Part, Resource, strategy::Generation},
+    kinds::{Part, Resource, Strategy, strategy::Generation},
     machinery::{FieldErrors, apply, conform, metadata, object},
     status::{ApiError, ApiResult},
     storage::{Change, CommitError, Draft, Expected, Object, Terms},
@@ -88,7 +88,15 @@ pub fn validate_create(resource: &Resource, value: &Value) -> FieldErrors {
     let mut errors = FieldErrors::new();
     metadata::validate(value, resource.namespaced, resource.strategy.name_rule, &mut errors);
     (resource.strategy.validate_create)(value, &mut errors);
+    validate_custom(resource, value, &mut errors);
     errors
+}
+
+/// What the definition of a custom resource refuses.
+fn validate_custom(resource: &Resource, value: &Value, errors: &mut FieldErrors) {
+    if let Some(rules) = &resource.schema.rules {
+        crate::kinds::definitions::validation::validate(rules, value, errors);
+    }
 }
 
 /// Refuses an object with errors.
@@ -120,6 +128,11 @@ pub fn prepare_update(call: &Call<'_>, new: &mut Value, old: &Value, part: Part)
         }
         metadata.remove("selfLink");
     }
+    if let Some(strategy) = strategy.of_part(part) {
+        (strategy.prepare_update)(new, old);
+        grow(strategy, new, old);
+        return;
+    }
     match part {
         Part::Main => {
             if strategy.status {
@@ -129,13 +142,18 @@ pub fn prepare_update(call: &Call<'_>, new: &mut Value, old: &Value, part: Part)
                 };
             }
             (strategy.prepare_update)(new, old);
-            if grows(strategy.generation, new, old) {
-                let generation = object::meta(old, "generation").and_then(Value::as_i64).unwrap_or(0);
-                object::metadata_mut(new).insert("generation".into(), (generation + 1).into());
-            }
+            grow(strategy, new, old);
         }
+        Part::Scale | Part::Binding => grow(strategy, new, old),
         Part::Status => (strategy.prepare_status)(new, old),
         _ => super::subresources::prepare_part(new, old, part),
+    }
+}
+
+fn grow(strategy: &Strategy, new: &mut Value, old: &Value) {
+    if grows(strategy.generation, new, old) {
+        let generation = object::meta(old, "generation").and_then(Value::as_i64).unwrap_or(0);
+        object::metadata_mut(new).insert("generation".into(), (generation + 1).into());
     }
 }
 
@@ -164,7 +182,12 @@ fn grows(generation: Generation, new: &Value, old: &Value) -> bool {
 pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part) -> FieldErrors {
     let mut errors = FieldErrors::new();
     metadata::validate_update(new, old, &mut errors);
+    validate_custom(resource, new, &mut errors);
+    let own = resource.strategy.of_part(part);
     match part {
+        _ if own.is_some() => {
+            own.iter().for_each(|strategy| (strategy.validate_update)(new, old, &mut errors))
+        }
         Part::Main => (resource.strategy.validate_update)(new, old, &mut errors),
         Part::Status => (resource.strategy.validate_status)(new, old, &mut errors),
         _ => {}
@@ -175,12 +198,15 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part
 /// Encodes an object for storage, in the storage version.
 pub fn draft(resource: &Resource, value: Value) -> Draft {
     let terms = terms(resource, &value);
-    let stored = match resource.conversion {
-        Some(conversion) if resource.storage_version != resource.api_version => {
-            (conversion.to_storage)(value)
+    let mut stored = value;
+    if resource.storage_version != resource.api_version {
+        match resource.conversion {
+            Some(conversion) => stored = (conversion.to_storage)(stored),
+            None => {
+                object::map_mut(&mut stored).insert("apiVersion".into(), (*resource.storage_version).into());
+            }
         }
-        _ => value,
-    };
+    }
     Draft::new(&stored, terms)
 }
 
@@ -323,44 +349,61 @@ pub async fn replace(
         admission::mutate_update(call, &mut new, &old, part)?;
         let metadata = object::metadata_mut(&mut new);
         metadata.insert("resourceVersion".into(), object::resource_version(&old).into());
-        prepare_update(call, &mut new, &old, part);
-        (call.resource.strategy.default)(&mut new);
-        (call.resource.strategy.stamp)(&mut new, &old, &call.timestamp());
-        refuse(&call.resource, &name, &validate_update(&call.resource, &new, &old, part))?;
-        admission::validate_update(call, &new, &old, part)?;
-        for sentence in (call.resource.strategy.warnings)(&new, Some(&old)) {
-            call.warn(sentence);
-        }
-        new = conform_again(call, new);
-        apply::keep_times_if_unchanged(&old, &mut new);
-        if new == old {
-            return Ok(Replaced { stored, value: old, deleted: false });
-        }
-        let gone = object::deletion_timestamp(&new).is_some()
-            && object::finalizers(&new).is_empty()
-            && object::meta(&new, "deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0) == 0
-            && super::deletion::may_go(call, &new);
-        if options.dry_run {
-            return Ok(Replaced { stored, value: new, deleted: gone });
-        }
-        let expected = Expected::Revision(stored.revision);
-        let written = if gone {
-            // The last writer of a finalizer takes the object away.
-            commit(call, &key, expected, None).await
-        } else {
-            commit(call, &key, expected, Some(new.clone())).await
+        let reservation = match part {
+            Part::Main => super::allocation::reserve(call, &mut new, Some(&old))?,
+            _ => super::allocation::Reservation::default(),
         };
-        match written {
-            Ok(written) => {
-                object::metadata_mut(&mut new)
-                    .insert("resourceVersion".into(), written.revision.to_string().into());
-                return Ok(Replaced { stored: written, value: new, deleted: gone });
-            }
-            Err(CommitError::Changed | CommitError::Missing) => {}
-            Err(error) => return Err(failed(call, &name, &error)),
+        let attempt = attempt(call, part, options, &stored, &old, new).await;
+        super::allocation::release(call, reservation);
+        if let Some(replaced) = attempt? {
+            return Ok(replaced);
         }
     }
     Err(ApiError::modified(call.resource.qualified(), &name))
+}
+
+/// Checks and writes a replacement of `stored` (`old`, in the version of the call). Gives nothing where somebody else
+/// was faster.
+async fn attempt(
+    call: &mut Call<'_>,
+    part: Part,
+    options: &WriteOptions,
+    stored: &Arc<Object>,
+    old: &Value,
+    mut new: Value,
+) -> ApiResult<Option<Replaced>> {
+    let name = call.target.name.clone();
+    prepare_update(call, &mut new, old, part);
+    (call.resource.strategy.default)(&mut new);
+    (call.resource.strategy.stamp)(&mut new, old, &call.timestamp());
+    refuse(&call.resource, &name, &validate_update(&call.resource, &new, old, part))?;
+    admission::validate_update(call, &new, old, part)?;
+    for sentence in (call.resource.strategy.warnings)(&new, Some(old)) {
+        call.warn(sentence);
+    }
+    new = conform_again(call, new);
+    apply::keep_times_if_unchanged(old, &mut new);
+    if new == *old {
+        return Ok(Some(Replaced { stored: stored.clone(), value: new, deleted: false }));
+    }
+    // The last writer of a finalizer takes the object away.
+    let gone = object::deletion_timestamp(&new).is_some()
+        && object::finalizers(&new).is_empty()
+        && object::meta(&new, "deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0) == 0
+        && super::deletion::may_go(call, &new);
+    if options.dry_run {
+        return Ok(Some(Replaced { stored: stored.clone(), value: new, deleted: gone }));
+    }
+    let object = (!gone).then(|| new.clone());
+    match commit(call, &stored.key, Expected::Revision(stored.revision), object).await {
+        Ok(written) => {
+            let version = written.revision.to_string().into();
+            object::metadata_mut(&mut new).insert("resourceVersion".into(), version);
+            Ok(Some(Replaced { stored: written, value: new, deleted: gone }))
+        }
+        Err(CommitError::Changed | CommitError::Missing) => Ok(None),
+        Err(error) => Err(failed(call, &name, &error)),
+    }
 }
 
 /// Who becomes the owner of what changed.

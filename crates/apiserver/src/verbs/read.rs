@@ -140,26 +140,6 @@ pub fn collect(call: &Call<'_>) -> ApiResult<List> {
     Ok(List { revision: snapshot.revision(), objects, continue_token, remaining })
 }
 
-/// A list that was made of values (the answer of a deletion of a collection).
-pub fn list_of_values(call: &Call<'_>, revision: u64, objects: Vec<Value>) -> Answer {
-    let custom = call.resource.type_name.is_none();
-    let items: Vec<Value> = objects
-        .into_iter()
-        .map(|mut object| {
-            if !custom && let Some(map) = object.as_object_mut() {
-                map.remove("apiVersion");
-                map.remove("kind");
-            }
-            object
-        })
-        .collect();
-    let body = json!({
-        "kind": &*call.resource.list_kind, "apiVersion": &*call.resource.api_version,
-        "metadata": {"resourceVersion": revision.to_string()}, "items": items,
-    });
-    Answer::Other { code: 200, body }
-}
-
 fn at_version(call: &Call<'_>, newest: Arc<Snapshot>) -> ApiResult<Arc<Snapshot>> {
     let version = call.query.get("resourceVersion");
     if version.is_empty() || version == "0" {

@@ -31,7 +31,7 @@ pub fn review(call: &mut Call<'_>) -> ApiResult<Answer> {
     call.query.write_options("CreateOptions")?;
     let resource = call.resource.clone();
     let asked = body::object(call, &Wanted::resource(&resource), FieldValidation::Warn)?;
-    let body = call.cluster.review(&resource.kind, &asked, call.user, &call.target.namespace)?;
+    let body = call.cluster.review(&resource.kind, asked, call.user, &call.target.namespace)?;
     Ok(Answer::Other { code: 201, body })
 }
 
@@ -169,16 +169,7 @@ pub async fn evict(call: &mut Call<'_>) -> ApiResult<Answer> {
         take_from_budget(call, &pod, options.dry_run).await?;
     }
     let name = call.target.name.clone();
-    delete::delete_named(call, &name, &options).await.map_err(|mut error| {
-        if error.code == 409 {
-            // Kubernetes names the kind here, not the resource.
-            error.message = error.message.replacen(" pods \"", " Pod \"", 1);
-            if let Some(details) = &mut error.details {
-                details.insert("kind".into(), "Pod".into());
-            }
-        }
-        error
-    })?;
+    delete::delete_named(call, &name, &options).await?;
     Ok(done(201))
 }
 
@@ -303,11 +294,10 @@ fn pod_of(call: &Call<'_>) -> ApiResult<Value> {
 
 /// What a write to a subresource with rules of its own takes from the new object; the rest stays.
 pub fn prepare_part(new: &mut Value, old: &Value, part: Part) {
-    let field = match part {
-        Part::EphemeralContainers => "ephemeralContainers",
-        Part::Finalize => "finalizers",
-        _ => return,
-    };
+    if part != Part::Finalize {
+        return;
+    }
+    let field = "finalizers";
     let taken = new["spec"][field].take();
     let metadata = new.get("metadata").cloned().unwrap_or_default();
     *new = old.clone();

@@ -40,12 +40,11 @@ fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let significant = &length[length.iter().take_while(|byte| **byte == 0).count()..];
     let mut element = vec![tag];
-    match content.len() {
-        short @ ..128 => element.push(short as u8),
-        _ => {
-            element.push(0x80 | significant.len() as u8);
-            element.extend(significant);
-        }
+    if content.len() < 128 {
+        element.push(content.len() as u8);
+    } else {
+        element.push(0x80 | significant.len() as u8);
+        element.extend(significant);
     }
     element.extend(content);
     element

@@ -112,7 +112,7 @@ fn a_foreign_or_expired_certificate_gets_in_as_nobody() {
 
     let issued = authority.issue_client("bob", &["devs".into()]).unwrap();
     let chain = [issued.certificate];
-    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    let day = std::time::Duration::from_hours(24);
     let at = |days| UnixTime::since_unix_epoch(day * days + std::time::Duration::from_secs(now.as_secs()));
     assert!(matches!(of(Some(&chain), at(3640)), ClientCertificate::Of(_)));
     assert_eq!(of(Some(&chain), at(3660)), ClientCertificate::Refused);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value;
 
 use super::rule::Rule;
-use crate::machinery::object;
+use crate::machinery::{object, selector::LabelSelector};
 
 /// The rules of every ClusterRole, by name: those it states, or the sum of the roles that it selects, which may be
 /// sums themselves.
@@ -33,8 +33,11 @@ fn selectors(role: &Value) -> Option<&Vec<Value>> {
 fn members<'a>(roles: &BTreeMap<&'a str, &Value>, owner: &str, selectors: &[Value]) -> Vec<&'a str> {
     let mut members = Vec::new();
     for selector in selectors {
+        // One that cannot be understood selects nothing.
+        let Ok(selector) = LabelSelector::of(selector) else { continue };
         for (name, role) in roles {
-            if *name != owner && selects(selector, role) {
+            let labels = object::meta(role, "labels").unwrap_or(&Value::Null);
+            if *name != owner && selector.matches_labels(labels) {
                 members.push(*name);
             }
         }
@@ -63,24 +66,4 @@ fn sum(roles: &BTreeMap<&str, &Value>, selected: &HashMap<&str, Vec<&str>>, name
         }
     }
     rules
-}
-
-/// Whether a label selector means the labels of `object`; one that cannot be understood means nothing.
-fn selects(selector: &Value, object: &Value) -> bool {
-    let label = |key: &str| object::labels(object).and_then(|labels| labels.get(key)).and_then(Value::as_str);
-    let labels = selector.get("matchLabels").and_then(Value::as_object);
-    let expressions = selector.get("matchExpressions").and_then(Value::as_array);
-    labels.into_iter().flatten().all(|(key, value)| label(key) == value.as_str())
-        && expressions.into_iter().flatten().all(|expression| {
-            let own = expression.get("key").and_then(Value::as_str).and_then(label);
-            let values = expression.get("values").and_then(Value::as_array);
-            let listed = own.is_some_and(|own| values.into_iter().flatten().any(|value| value == own));
-            match expression.get("operator").and_then(Value::as_str) {
-                Some("In") => listed,
-                Some("NotIn") => !listed,
-                Some("Exists") => own.is_some(),
-                Some("DoesNotExist") => own.is_none(),
-                _ => false,
-            }
-        })
 }

@@ -56,7 +56,7 @@ fn allowed(index: &Index, user: &User, namespace: &str, question: &str) -> bool 
     let resource = parts.next().unwrap();
     let subresource = parts.next().unwrap_or("");
     let asked =
-        Attributes { namespace, name, subresource, ..Attributes::resource(user, verb, group, resource) };
+        Attributes { namespace, subresource, name, ..Attributes::resource(user, verb, group, resource) };
     index.allows(&asked).allowed
 }
 

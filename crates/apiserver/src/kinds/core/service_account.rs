@@ -13,6 +13,7 @@ use crate::{
 
 /// The behaviour of ServiceAccounts.
 pub static STRATEGY: Strategy = Strategy {
+    returns_deleted: true,
     prepare_create: keep_names_of_secrets,
     prepare_update: |new, _| keep_names_of_secrets(new),
     validate_update,

@@ -154,3 +154,104 @@ fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{assert_lines, created, template, updated, with},
+        *,
+    };
+
+    fn cron_job(more: &Value) -> Value {
+        let job = json!({"template": template(&json!({"restartPolicy": "Never"}))});
+        let spec = json!({"schedule": "* * * * *", "jobTemplate": {"metadata": {}, "spec": job}});
+        let mut cron_job = json!({"metadata": {"name": "c"}, "spec": with(spec, more)});
+        (STRATEGY.default)(&mut cron_job);
+        cron_job
+    }
+
+    #[test]
+    fn a_cron_job_is_filled_in() {
+        let mut spec = cron_job(&json!({}))["spec"].take();
+        assert!(spec["jobTemplate"]["spec"].get("backoffLimit").is_none());
+        spec.as_object_mut().unwrap().remove("jobTemplate");
+        assert_eq!(
+            spec,
+            json!({"schedule": "* * * * *", "concurrencyPolicy": "Allow", "suspend": false,
+                "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1})
+        );
+    }
+
+    #[test]
+    fn a_cron_job_is_validated() {
+        for (more, want) in [
+            (json!({"timeZone": "Europe/Berlin"}), vec![]),
+            (json!({"schedule": ""}), vec!["spec.schedule: Required value"]),
+            (
+                json!({"schedule": "every day", "concurrencyPolicy": "x", "startingDeadlineSeconds": -1, "failedJobsHistoryLimit": -1}),
+                vec![
+                    "spec.schedule: Invalid value: \"every day\": expected exactly 5 fields, found 2: [every day]",
+                    "spec.startingDeadlineSeconds: Invalid value: -1: must be greater than or equal to 0",
+                    "spec.concurrencyPolicy: Unsupported value: \"x\": supported values: \"Allow\", \"Forbid\", \"Replace\"",
+                    "spec.failedJobsHistoryLimit: Invalid value: -1: must be greater than or equal to 0",
+                ],
+            ),
+            (
+                json!({"schedule": "TZ=UTC * * * * *"}),
+                vec![
+                    "spec.schedule: Invalid value: \"TZ=UTC * * * * *\": cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+                ],
+            ),
+            (
+                json!({"timeZone": ""}),
+                vec!["spec.timeZone: Invalid value: \"\": timeZone must be nil or non-empty string"],
+            ),
+            (
+                json!({"timeZone": "a b"}),
+                vec!["spec.timeZone: Invalid value: \"a b\": unknown time zone a b"],
+            ),
+            (
+                json!({"timeZone": "Mars/Base"}),
+                vec!["spec.timeZone: Invalid value: \"Mars/Base\": unknown time zone Mars/Base"],
+            ),
+            (
+                json!({"timeZone": "local"}),
+                vec![
+                    "spec.timeZone: Invalid value: \"local\": timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
+                    "spec.timeZone: Invalid value: \"local\": unknown time zone local",
+                ],
+            ),
+            (
+                json!({"jobTemplate": {"spec": {"selector": {}, "manualSelector": true, "template": template(&json!({}))}}}),
+                vec![
+                    "spec.jobTemplate.spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\"",
+                    "spec.jobTemplate.spec.selector: Invalid value: {}: `selector` will be auto-generated",
+                    "spec.jobTemplate.spec.manualSelector: Unsupported value: true: supported values: \"nil\", \"false\"",
+                ],
+            ),
+        ] {
+            assert_lines(&created(&STRATEGY, &cron_job(&more)), &want, &more);
+        }
+        let mut long = cron_job(&json!({}));
+        long["metadata"]["name"] = "a".repeat(53).into();
+        assert_lines(&created(&STRATEGY, &long), &["metadata.name: Invalid value: \"aaa…"], &long);
+        assert_lines(&updated(&STRATEGY, &long, &long), &[], &long);
+    }
+
+    #[test]
+    fn what_was_allowed_stays() {
+        let old = cron_job(&json!({"schedule": "TZ=UTC * * * * *", "timeZone": "Mars/Base"}));
+        let clash = "spec.schedule: Invalid value: \"TZ=UTC * * * * *\": cannot use both timeZone field and TZ or CRON_TZ in schedule";
+        assert_lines(&updated(&STRATEGY, &old, &old), &[clash], &old);
+        let zoned = cron_job(&json!({"schedule": "TZ=UTC 1 * * * *"}));
+        assert_lines(&updated(&STRATEGY, &zoned, &old), &[], &zoned);
+        assert_eq!(
+            warnings(&zoned, Some(&zoned)),
+            [
+                "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+            ]
+        );
+    }
+}

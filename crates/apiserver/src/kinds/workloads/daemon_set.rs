@@ -139,3 +139,107 @@ fn validate_status(new: &Value, old: &Value, errors: &mut FieldErrors) {
     counts::validate_all(errors, &path, &new["status"], &FIELDS);
     counts::validate_collisions(errors, &path, &new["status"], &old["status"]);
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{assert_lines, created, reported, template, updated, with},
+        *,
+    };
+
+    fn set(more: &Value) -> Value {
+        let spec = json!({"selector": {"matchLabels": {"app": "a"}}, "template": template(&json!({}))});
+        let mut set = json!({"metadata": {"name": "s"}, "spec": with(spec, more)});
+        (STRATEGY.default)(&mut set);
+        set
+    }
+
+    #[test]
+    fn a_set_is_filled_in() {
+        let set = set(&json!({}));
+        assert_eq!(
+            set["spec"]["updateStrategy"],
+            json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}})
+        );
+        assert_eq!(set["spec"]["revisionHistoryLimit"], 10);
+        assert_eq!(set["metadata"]["annotations"], json!({TEMPLATE_GENERATION: "0"}));
+    }
+
+    #[test]
+    fn templates_are_counted() {
+        let mut first = set(&json!({}));
+        (STRATEGY.prepare_create)(&mut first);
+        assert_eq!(template_generation(&first), 1);
+        let mut same = set(&json!({"minReadySeconds": 3}));
+        (STRATEGY.prepare_update)(&mut same, &first);
+        assert_eq!(template_generation(&same), 1);
+        let mut other = set(&json!({"template": template(&json!({"hostname": "h"}))}));
+        set_template_generation(&mut other, 9);
+        (STRATEGY.prepare_update)(&mut other, &first);
+        assert_eq!(template_generation(&other), 2);
+    }
+
+    #[test]
+    fn a_set_is_validated() {
+        let rolling = |update| json!({"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": update}});
+        for (more, want) in [
+            (json!({}), vec![]),
+            (
+                json!({"selector": {}}),
+                vec!["spec.selector: Invalid value: {}: empty selector is invalid for daemonset"],
+            ),
+            (
+                json!({"selector": {"matchLabels": {"app": "b"}}, "minReadySeconds": -1, "revisionHistoryLimit": -1}),
+                vec![
+                    "spec.template.metadata.labels: Invalid value: {\"app\":\"a\"}: `selector` does not match template `labels`",
+                    "spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0",
+                    "spec.revisionHistoryLimit: Invalid value: -1: must be greater than or equal to 0",
+                ],
+            ),
+            (
+                rolling(json!({"maxUnavailable": 1, "maxSurge": "10%"})),
+                vec![
+                    "spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: \"10%\": may not be set when maxUnavailable is non-zero",
+                ],
+            ),
+            (
+                rolling(json!({"maxUnavailable": 0, "maxSurge": 0})),
+                vec![
+                    "spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0",
+                ],
+            ),
+            (
+                rolling(json!({"maxUnavailable": 0, "maxSurge": "200%"})),
+                vec![
+                    "spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: \"200%\": must not be greater than 100%",
+                ],
+            ),
+            (
+                json!({"updateStrategy": {"type": "x"}}),
+                vec![
+                    "spec.updateStrategy: Unsupported value: {\"type\":\"x\"}: supported values: \"RollingUpdate\", \"OnDelete\"",
+                ],
+            ),
+            (
+                json!({"template": template(&json!({"restartPolicy": "OnFailure", "activeDeadlineSeconds": 1}))}),
+                vec![
+                    "spec.template.spec.restartPolicy: Unsupported value: \"OnFailure\": supported values: \"Always\"",
+                    "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in DaemonSet is not Supported",
+                ],
+            ),
+        ] {
+            assert_lines(&created(&STRATEGY, &set(&more)), &want, &more);
+        }
+        let new = set(&json!({"minReadySeconds": -1}));
+        let negative = "spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0";
+        assert_lines(&updated(&STRATEGY, &new, &set(&json!({}))), &[negative, negative], &new);
+        let status = json!({"status": {"numberReady": -1}});
+        assert_lines(
+            &reported(&STRATEGY, &status, &json!({})),
+            &["status.numberReady: Invalid value: -1: must be greater than or equal to 0"],
+            &status,
+        );
+    }
+}

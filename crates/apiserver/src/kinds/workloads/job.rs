@@ -2,9 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    job_spec, job_status, pod_spec::gates, pod_template, pod_warnings, replication_controller::fill_map,
-};
+use super::{job_spec, job_status, pod_spec::gates, pod_template, pod_warnings};
 use crate::{
     kinds::strategy::{Generation, Strategy},
     machinery::{
@@ -45,13 +43,16 @@ pub static STRATEGY: Strategy = Strategy {
     generation: Generation::Spec,
     status: true,
     orphan_dependents: true,
+    deletion_warning: Some(
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or \
+         set propagationPolicy=Orphan to suppress this warning",
+    ),
     ..Strategy::PLAIN
 };
 
 fn fill_job(object: &mut Value) {
-    let labels = object["spec"]["template"]["metadata"]["labels"].as_object().cloned();
-    let object = object::map_mut(object);
-    if let Some(spec) = object_mut(object, "spec") {
+    pod_template::fill_labels(object);
+    if let Some(spec) = object_mut(object::map_mut(object), "spec") {
         let is_there = |field: &str| spec.get(field).is_some_and(|value| !value.is_null());
         let once = !is_there("completions") && !is_there("parallelism");
         let limit = if is_there("backoffLimitPerIndex") { i32::MAX } else { 6 };
@@ -66,11 +67,6 @@ fn fill_job(object: &mut Value) {
         fill(spec, "suspend", false);
         fill(spec, "manualSelector", false);
         pod_template::fill(spec);
-    }
-    if let Some(labels) = labels.filter(|labels| !labels.is_empty())
-        && let Some(meta) = object_mut(object, "metadata")
-    {
-        fill_map(meta, "labels", &labels);
     }
 }
 
@@ -87,8 +83,11 @@ fn generate_selector(job: &mut Value) {
     if let Some(template) = object_mut(spec, "template") {
         fill(template, "metadata", Map::new());
         if let Some(labels) = object_mut(template, "metadata").and_then(|meta| made(meta, "labels")) {
-            NAME_LABELS.iter().for_each(|key| fill(labels, key, name.clone()));
-            UID_LABELS.iter().for_each(|key| fill(labels, key, uid.clone()));
+            for (keys, value) in [(NAME_LABELS, &name), (UID_LABELS, &uid)] {
+                for key in keys {
+                    fill(labels, key, value.clone());
+                }
+            }
         }
     }
     if let Some(labels) = object_mut(spec, "selector").and_then(|selector| made(selector, "matchLabels")) {
@@ -240,4 +239,169 @@ fn copy(to: &mut Map<String, Value>, from: &Value, field: &str) {
         Some(value) => to.insert(field.to_owned(), value.clone()),
         None => to.remove(field),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{assert_lines, created, pod, template, updated, with},
+        *,
+    };
+
+    /// A Job as it is made from what a client sends.
+    fn job(more: &Value) -> Value {
+        let spec = json!({"template": {"metadata": {}, "spec": template(&json!({"restartPolicy": "Never"}))["spec"]}});
+        let mut job = json!({"metadata": {"name": "j", "uid": "u"}, "spec": with(spec, more)});
+        (STRATEGY.default)(&mut job);
+        (STRATEGY.prepare_create)(&mut job);
+        (STRATEGY.default)(&mut job);
+        job
+    }
+
+    #[test]
+    fn a_job_is_filled_in() {
+        let job = job(&json!({}));
+        let labels = json!({"batch.kubernetes.io/controller-uid": "u", "batch.kubernetes.io/job-name": "j", "controller-uid": "u", "job-name": "j"});
+        assert_eq!(job["metadata"]["labels"], labels);
+        assert_eq!(job["spec"]["template"]["metadata"]["labels"], labels);
+        let mut spec = job["spec"].clone();
+        spec.as_object_mut().unwrap().remove("template");
+        assert_eq!(
+            spec,
+            json!({"completions": 1, "parallelism": 1, "backoffLimit": 6, "podReplacementPolicy": "TerminatingOrFailed",
+                "completionMode": "NonIndexed", "suspend": false, "manualSelector": false,
+                "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}}})
+        );
+    }
+
+    #[test]
+    fn defaults_depend_on_what_is_there() {
+        for (more, field, want) in [
+            (json!({"parallelism": 3}), "completions", Value::Null),
+            (json!({"completions": 3}), "parallelism", json!(1)),
+            (json!({"backoffLimitPerIndex": 1}), "backoffLimit", json!(i32::MAX)),
+            (json!({"podFailurePolicy": {"rules": null}}), "podReplacementPolicy", json!("Failed")),
+            (json!({"manualSelector": true}), "selector", Value::Null),
+        ] {
+            assert_eq!(job(&more)["spec"][field], want, "{more}");
+        }
+    }
+
+    #[test]
+    fn labels_and_selector_are_those_that_are_made() {
+        assert_lines(&created(&STRATEGY, &job(&json!({}))), &[], &json!({}));
+        let mut other = job(&json!({}));
+        other["spec"]["template"]["metadata"]["labels"] =
+            json!({"job-name": "x", "controller-uid": "u", "batch.kubernetes.io/controller-uid": "u"});
+        assert_lines(
+            &created(&STRATEGY, &other),
+            &[
+                "spec.template.metadata.labels[job-name]: Invalid value: {\"batch.kubernetes.io/controller-uid\":\"u\",\"controller-uid\":\"u\",\"job-name\":\"x\"}: must be 'j'",
+                "spec.template.metadata.labels[batch.kubernetes.io/job-name]: Required value: must be 'j'",
+            ],
+            &other,
+        );
+        let chosen = job(&json!({"selector": {"matchLabels": {"a": "b"}}}));
+        assert_lines(
+            &created(&STRATEGY, &chosen),
+            &[
+                "spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"b\",\"batch.kubernetes.io/controller-uid\":\"u\"}}: `selector` not auto-generated",
+                "spec.template.metadata.labels: Invalid value: {\"batch.kubernetes.io/controller-uid\":\"u\",\"batch.kubernetes.io/job-name\":\"j\",\"controller-uid\":\"u\",\"job-name\":\"j\"}: `selector` does not match template `labels`",
+            ],
+            &chosen,
+        );
+        let manual = job(&json!({"manualSelector": true}));
+        assert_lines(
+            &created(&STRATEGY, &manual),
+            &[
+                "spec.selector: Required value",
+                "spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`",
+            ],
+            &manual,
+        );
+    }
+
+    #[test]
+    fn pods_of_an_indexed_job_have_names() {
+        let mut long = job(&json!({"completionMode": "Indexed", "completions": 100}));
+        long["metadata"]["name"] = "a.b".into();
+        let got = created(&STRATEGY, &long);
+        assert_eq!(
+            got.last().unwrap(),
+            "metadata.name: Invalid value: \"a.b\": will not able to create pod with invalid DNS label: a.b-99"
+        );
+    }
+
+    #[test]
+    fn little_of_a_job_changes() {
+        for (old, new, want) in [
+            (
+                json!({}),
+                json!({"parallelism": 3, "completions": 1, "suspend": true, "activeDeadlineSeconds": 1}),
+                vec![],
+            ),
+            (
+                json!({}),
+                json!({"completions": 2}),
+                vec!["spec.completions: Invalid value: 2: field is immutable"],
+            ),
+            (
+                json!({"completionMode": "Indexed", "completions": 1}),
+                json!({"completionMode": "Indexed", "completions": 2, "parallelism": 2}),
+                vec![],
+            ),
+            (
+                json!({"completionMode": "Indexed", "completions": 1}),
+                json!({"completionMode": "Indexed", "completions": 2}),
+                vec![
+                    "spec.completions: Invalid value: 2: can only be modified in tandem with spec.parallelism",
+                ],
+            ),
+            (
+                json!({}),
+                json!({"managedBy": "a.b/c"}),
+                vec!["spec.managedBy: Invalid value: \"a.b/c\": field is immutable"],
+            ),
+        ] {
+            assert_lines(&updated(&STRATEGY, &job(&new), &job(&old)), &want, &new);
+        }
+    }
+
+    #[test]
+    fn where_the_pods_of_a_waiting_job_run_may_change() {
+        let with_spec = |spec: Value, suspend: bool, status: Value| {
+            let mut job = job(&json!({ "suspend": suspend }));
+            let own = pod(&with(json!({"restartPolicy": "Never"}), &spec));
+            job["spec"]["template"]["spec"] = own["spec"].clone();
+            job["status"] = status;
+            job
+        };
+        let cpu = |cpu: &str| json!({"containers": [{"name": "c", "image": "i:1", "resources": {"requests": {"cpu": cpu}}}]});
+        let nodes = json!({"nodeSelector": {"a": "b"}, "tolerations": [{"operator": "Exists"}], "affinity": {"nodeAffinity": {}}});
+        for (new, suspend, status, want) in [
+            (nodes.clone(), true, json!({}), vec![]),
+            (nodes.clone(), false, json!({}), vec!["spec.template: Invalid value: …"]),
+            (
+                nodes.clone(),
+                true,
+                json!({"startTime": "2020-01-01T00:00:00Z"}),
+                vec!["spec.template: Invalid value: …"],
+            ),
+            (
+                nodes.clone(),
+                true,
+                json!({"startTime": "2020-01-01T00:00:00Z", "conditions": [{"type": "Suspended", "status": "True"}]}),
+                vec![],
+            ),
+            (nodes, true, json!({"active": 1}), vec!["spec.template: Invalid value: …"]),
+            (cpu("2"), true, json!({}), vec![]),
+            (json!({"hostname": "h"}), true, json!({}), vec!["spec.template.spec: Invalid value: …"]),
+        ] {
+            let old = with_spec(cpu("1"), suspend, status.clone());
+            let base = if new.get("containers").is_some() { new.clone() } else { with(cpu("1"), &new) };
+            assert_lines(&updated(&STRATEGY, &with_spec(base, suspend, status), &old), &want, &new);
+        }
+    }
 }

@@ -326,3 +326,166 @@ pub fn warn(warnings: &mut Vec<String>, path: &Path<'_>, spec: &Value) {
     }
     warnings.extend(pod_warnings::of_template(&path.child("template"), &spec["template"]));
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{assert_lines, lines, template, with},
+        *,
+    };
+
+    fn check(more: &Value, want: &[&str]) {
+        let spec = json!({"template": template(&json!({"restartPolicy": "Never"})), "completions": 3, "parallelism": 1});
+        let mut errors = FieldErrors::new();
+        validate_unselected(&mut errors, &Path::new("spec"), &with(spec, more));
+        assert_lines(&lines(&errors), want, more);
+    }
+
+    #[test]
+    fn numbers_and_modes_are_validated() {
+        const NOT_INDEXED: &str = "requires indexed completion mode";
+        for (more, want) in [
+            (json!({}), vec![]),
+            (json!({"parallelism": -1, "completions": -1, "activeDeadlineSeconds": -1, "backoffLimit": -1, "ttlSecondsAfterFinished": -1}), vec![
+                "spec.parallelism: Invalid value: -1: must be greater than or equal to 0".to_owned(),
+                "spec.completions: Invalid value: -1: must be greater than or equal to 0".to_owned(),
+                "spec.activeDeadlineSeconds: Invalid value: -1: must be greater than or equal to 0".to_owned(),
+                "spec.backoffLimit: Invalid value: -1: must be greater than or equal to 0".to_owned(),
+                "spec.ttlSecondsAfterFinished: Invalid value: -1: must be greater than or equal to 0".to_owned(),
+            ]),
+            (json!({"completionMode": "x"}), vec![
+                "spec.completionMode: Unsupported value: \"x\": supported values: \"NonIndexed\", \"Indexed\"".to_owned(),
+            ]),
+            (json!({"maxFailedIndexes": 1, "successPolicy": {}}), vec![
+                "spec.backoffLimitPerIndex: Required value: when maxFailedIndexes is specified".to_owned(),
+                format!("spec.maxFailedIndexes: Invalid value: 1: {NOT_INDEXED}"),
+                format!("spec.successPolicy: Invalid value: {{}}: {NOT_INDEXED}"),
+            ]),
+            (json!({"completionMode": "Indexed", "completions": null, "parallelism": 100_001}), vec![
+                "spec.completions: Required value: when completion mode is Indexed".to_owned(),
+                "spec.parallelism: Invalid value: 100001: must be less than or equal to 100000 when completion mode is Indexed".to_owned(),
+            ]),
+            (json!({"completionMode": "Indexed", "completions": 100_001, "parallelism": 10_001, "backoffLimitPerIndex": 1}), vec![
+                "spec.maxFailedIndexes: Required value: must be specified when completions is above 100000".to_owned(),
+                "spec.parallelism: Invalid value: 10001: must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index".to_owned(),
+            ]),
+            (json!({"managedBy": "x"}), vec![
+                "spec.managedBy: Invalid value: \"x\": must be a domain-prefixed path (such as \"acme.io/foo\")".to_owned(),
+            ]),
+            (json!({"podReplacementPolicy": "x"}), vec![
+                "spec.podReplacementPolicy: Unsupported value: \"x\": supported values: \"Failed\", \"TerminatingOrFailed\"".to_owned(),
+            ]),
+        ] {
+            let want: Vec<&str> = want.iter().map(String::as_str).collect();
+            check(&more, &want);
+        }
+    }
+
+    #[test]
+    fn pods_of_a_job_end() {
+        const PATH: &str = "spec.template.spec.restartPolicy";
+        for (policy, want) in
+            [("OnFailure", None), ("Always", Some("Required value: valid values: \"OnFailure\", \"Never\""))]
+        {
+            let want: Vec<String> = want.iter().map(|want| format!("{PATH}: {want}")).collect();
+            let want: Vec<&str> = want.iter().map(String::as_str).collect();
+            check(&json!({"template": template(&json!({"restartPolicy": policy}))}), &want);
+        }
+        check(
+            &json!({"podFailurePolicy": {"rules": []}, "template": template(&json!({"restartPolicy": "OnFailure"}))}),
+            &[
+                "spec.template.spec.restartPolicy: Invalid value: \"OnFailure\": only \"Never\" is supported when podFailurePolicy is specified",
+            ],
+        );
+    }
+
+    #[test]
+    fn rules_for_failures_are_validated() {
+        const RULE: &str = "spec.podFailurePolicy.rules[0]";
+        for (rule, want) in [
+            (
+                json!({"action": "FailJob", "onExitCodes": {"operator": "In", "values": [1, 2], "containerName": "c"}}),
+                vec![],
+            ),
+            (
+                json!({"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}),
+                vec![],
+            ),
+            (
+                json!({"action": "", "onPodConditions": [{"type": "a b", "status": ""}]}),
+                vec![
+                    ".action: Required value: valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]",
+                    ".onPodConditions[0].type: Invalid value: \"a b\": name part must…",
+                    ".onPodConditions[0].status: Required value: valid values: [\"False\" \"True\" \"Unknown\"]",
+                ],
+            ),
+            (
+                json!({"action": "FailIndex"}),
+                vec![
+                    ".action: Invalid value: \"FailIndex\": requires the backoffLimitPerIndex to be set",
+                    ": Invalid value: specifying one of OnExitCodes and OnPodConditions is required",
+                ],
+            ),
+            (
+                json!({"action": "x", "onExitCodes": {"operator": "In", "values": [2, 0, 2], "containerName": "d"}, "onPodConditions": [{"type": "a", "status": "x"}]}),
+                vec![
+                    ".action: Unsupported value: \"x\": supported values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\"",
+                    ".onExitCodes.containerName: Invalid value: \"d\": must be one of the container or initContainer names in the pod template",
+                    ".onExitCodes.values[1]: Invalid value: 0: must not be 0 for the In operator",
+                    ".onExitCodes.values[2]: Duplicate value: 2",
+                    ".onExitCodes.values: Invalid value: [2,0,2]: must be ordered",
+                    ".onPodConditions[0].status: Unsupported value: \"x\": supported values: \"False\", \"True\", \"Unknown\"",
+                    ": Invalid value: specifying both OnExitCodes and OnPodConditions is not supported",
+                ],
+            ),
+            (
+                json!({"action": "Count", "onExitCodes": {"operator": "", "values": null}}),
+                vec![
+                    ".onExitCodes.operator: Required value: valid values: [\"In\" \"NotIn\"]",
+                    ".onExitCodes.values: Invalid value: null: at least one value is required",
+                ],
+            ),
+        ] {
+            let want: Vec<String> = want.iter().map(|want| format!("{RULE}{want}")).collect();
+            let want: Vec<&str> = want.iter().map(String::as_str).collect();
+            check(&json!({"podFailurePolicy": {"rules": [rule]}}), &want);
+        }
+    }
+
+    #[test]
+    fn rules_for_success_are_validated() {
+        for (rules, want) in [
+            (json!([{"succeededIndexes": "0-1", "succeededCount": 1}]), vec![]),
+            (
+                json!([]),
+                vec![
+                    "spec.successPolicy.rules: Required value: at least one rules must be specified when the successPolicy is specified",
+                ],
+            ),
+            (
+                json!([{}, {"succeededIndexes": "5"}, {"succeededCount": 4}, {"succeededIndexes": "0", "succeededCount": 2}]),
+                vec![
+                    "spec.successPolicy.rules[0]: Required value: at least one of succeededCount or succeededIndexes must be specified",
+                    "spec.successPolicy.rules[1].succeededIndexes: Invalid value: \"5\": error parsing succeededIndexes: too large index: \"5\"",
+                    "spec.successPolicy.rules[2].succeededCount: Invalid value: 4: must be less than or equal to 3 (the number of specified completions)",
+                    "spec.successPolicy.rules[3].succeededCount: Invalid value: 2: must be less than or equal to 1 (the number of indexes in the specified succeededIndexes field)",
+                ],
+            ),
+        ] {
+            check(&json!({"completionMode": "Indexed", "successPolicy": {"rules": rules}}), &want);
+        }
+    }
+
+    #[test]
+    fn very_large_jobs_are_warned_of() {
+        let large = json!({"completionMode": "Indexed", "completions": 100_001, "parallelism": 10_001});
+        let mut warnings = Vec::new();
+        warn(&mut warnings, &Path::new("spec"), &large);
+        assert!(
+            warnings[0].starts_with("spec: In Indexed Jobs with a number of completions higher than 10^5"),
+            "{warnings:?}"
+        );
+    }
+}

@@ -295,3 +295,123 @@ impl Change<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{
+        job::STRATEGY,
+        testing::{assert_lines, reported},
+    };
+    use super::*;
+
+    fn is(conditions: &[&str]) -> Value {
+        conditions.iter().map(|name| json!({"type": name, "status": "True"})).collect()
+    }
+
+    fn check(spec: &Value, old: &Value, new: &Value, want: &[&str]) {
+        let of = |status: &Value| json!({"spec": spec, "status": status});
+        assert_lines(&reported(&STRATEGY, &of(new), &of(old)), want, new);
+    }
+
+    #[test]
+    fn a_job_completes() {
+        let started = json!({"startTime": "2024-01-01T00:00:00Z"});
+        let done = json!({"startTime": "2024-01-01T00:00:00Z", "completionTime": "2024-01-01T00:01:00Z",
+            "conditions": is(&["SuccessCriteriaMet", "Complete"])});
+        let spec = json!({"completions": 1});
+        check(&spec, &started, &done, &[]);
+        check(&spec, &done, &done, &[]);
+        for (new, want) in [
+            (
+                json!({"conditions": is(&["Complete"])}),
+                vec![
+                    "status.completionTime: Required value: completionTime is required for Complete jobs",
+                    "status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
+                    "status.startTime: Required value: startTime is required for finished job",
+                    "status.startTime: Required value: startTime cannot be removed for unsuspended job",
+                ],
+            ),
+            (
+                json!({"startTime": "2024-01-01T00:00:00Z", "completionTime": "2023-01-01T00:00:00Z"}),
+                vec![
+                    "status.completionTime: Invalid value: \"2023-01-01T00:00:00Z\": cannot set completionTime when there is no Complete=True condition",
+                    "status.completionTime: Invalid value: \"2023-01-01T00:00:00Z\": completionTime cannot be set before startTime",
+                ],
+            ),
+            (
+                json!({"startTime": "2024-01-01T00:00:00Z", "active": 1, "ready": 2, "terminating": 1,
+                "uncountedTerminatedPods": {"failed": ["a", "", "a"]}, "conditions": is(&["Failed", "FailureTarget"])}),
+                vec![
+                    "status.uncountedTerminatedPods.failed[1]: Invalid value: \"\": must not be empty",
+                    "status.uncountedTerminatedPods.failed[2]: Duplicate value: \"a\"",
+                    "status.active: Invalid value: 1: active>0 is invalid for finished job",
+                    "status.uncountedTerminatedPods: Invalid value: {\"failed\":[\"a\",\"\",\"a\"]}: uncountedTerminatedPods needs to be empty for finished job",
+                    "status.terminating: Invalid value: 1: terminating>0 is invalid for finished job",
+                    "status.ready: Invalid value: 2: cannot set more ready pods than active",
+                ],
+            ),
+            (
+                json!({"startTime": "2024-01-01T00:00:00Z", "conditions": is(&["Failed"])}),
+                vec![
+                    "status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition",
+                ],
+            ),
+        ] {
+            check(&spec, &started, &new, &want);
+        }
+    }
+
+    #[test]
+    fn what_happened_stays() {
+        let old = json!({"startTime": "2024-01-01T00:00:00Z", "completionTime": "2024-01-01T00:01:00Z", "succeeded": 3, "failed": 2,
+            "conditions": is(&["SuccessCriteriaMet", "Complete"])});
+        let new = json!({"startTime": "2024-01-01T00:00:00Z", "succeeded": 1, "failed": 1});
+        check(
+            &json!({}),
+            &old,
+            &new,
+            &[
+                "status.conditions: Invalid value: cannot disable the terminal Complete=True condition",
+                "status.failed: Invalid value: 1: cannot decrease the failed counter",
+                "status.succeeded: Invalid value: 1: cannot decrease the succeeded counter",
+                "status.conditions: Invalid value: cannot disable the SuccessCriteriaMet=True condition",
+            ],
+        );
+        let elastic = json!({"completionMode": "Indexed", "completions": 1, "parallelism": 1});
+        check(&elastic, &json!({"succeeded": 2}), &json!({"succeeded": 1}), &[]);
+    }
+
+    #[test]
+    fn indexes_are_those_of_the_job() {
+        let indexed = json!({"completionMode": "Indexed", "completions": 5, "backoffLimitPerIndex": 1});
+        for (spec, new, want) in [
+            (indexed.clone(), json!({"completedIndexes": "0-2", "failedIndexes": "3"}), vec![]),
+            (
+                indexed.clone(),
+                json!({"completedIndexes": "0-2", "failedIndexes": "2"}),
+                vec![
+                    "status.failedIndexes: Invalid value: \"2\": failedIndexes and completedIndexes overlap at index: 2",
+                ],
+            ),
+            (
+                indexed,
+                json!({"completedIndexes": "9"}),
+                vec![
+                    "status.completedIndexes: Invalid value: \"9\": error parsing completedIndexes: too large index: \"9\"",
+                ],
+            ),
+            (
+                json!({"completions": 5}),
+                json!({"completedIndexes": "1", "failedIndexes": ""}),
+                vec![
+                    "status.completedIndexes: Invalid value: \"1\": cannot set non-empty completedIndexes when non-indexed completion mode",
+                    "status.failedIndexes: Invalid value: \"\": cannot set non-null failedIndexes when backoffLimitPerIndex is null",
+                ],
+            ),
+        ] {
+            check(&spec, &json!({}), &new, &want);
+        }
+    }
+}

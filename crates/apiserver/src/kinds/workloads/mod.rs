@@ -10,10 +10,10 @@ mod indexes;
 mod job;
 mod job_spec;
 mod job_status;
+pub mod pod;
 pub mod pod_spec;
 pub mod pod_template;
 pub mod pod_warnings;
-pub mod qos;
 mod replica_set;
 mod replication_controller;
 mod rollout;
@@ -28,6 +28,7 @@ use crate::machinery::FieldErrors;
 
 /// The kinds of this subject.
 pub static ROWS: &[Row] = &[
+    Row::new("", "v1", "Pod", &pod::STRATEGY),
     Row::new("", "v1", "PodTemplate", &pod_template::STRATEGY),
     Row::new("", "v1", "ReplicationController", &replication_controller::STRATEGY),
     Row::new("apps", "v1", "ControllerRevision", &controller_revision::STRATEGY),

@@ -10,7 +10,7 @@ use crate::{
     kinds::strategy::{Generation, Strategy},
     machinery::{
         FieldErrors, Path,
-        fields::{list, object_mut},
+        fields::{is_set, list, object_mut},
         metadata, object,
         selector::{self, LabelSelector},
     },
@@ -18,6 +18,7 @@ use crate::{
 
 /// The behaviour of PodTemplate.
 pub static STRATEGY: Strategy = Strategy {
+    returns_deleted: true,
     default: |object| {
         fill(object::map_mut(object));
     },
@@ -37,6 +38,21 @@ pub static STRATEGY: Strategy = Strategy {
 pub fn fill(owner: &mut Map<String, Value>) {
     if let Some(template) = object_mut(owner, "template") {
         defaults::fill_template(template);
+    }
+}
+
+/// The labels of the template in the spec of an object, if it has any.
+pub fn labels(object: &Value) -> Option<&Map<String, Value>> {
+    let labels = object["spec"]["template"]["metadata"]["labels"].as_object();
+    labels.filter(|labels| !labels.is_empty())
+}
+
+/// Gives an object the labels of its template, where it has none.
+pub fn fill_labels(object: &mut Value) {
+    if !is_set(&object["metadata"], "labels")
+        && let Some(labels) = labels(object).cloned()
+    {
+        object::metadata_mut(object).insert("labels".to_owned(), Value::Object(labels));
     }
 }
 
@@ -87,5 +103,41 @@ pub fn validate_selected(
     if !selector.is_everything() && !selector.matches_labels(labels) {
         let path = path.child("metadata");
         errors.invalid(&path.child("labels"), labels.clone(), "`selector` does not match template `labels`");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{assert_lines, container, created, template},
+        *,
+    };
+
+    #[test]
+    fn a_template_is_validated_where_it_stands() {
+        let mut own = template(&json!({"ephemeralContainers": [container(&json!({"name": "e"}))]}));
+        own["metadata"] = json!({"labels": {"a b": "-"}, "annotations": {"a b": ""}});
+        let object = json!({"metadata": {"name": "t"}, "template": own});
+        assert_lines(
+            &created(&STRATEGY, &object),
+            &[
+                "template.labels: Invalid value: \"a b\": name part must…",
+                "template.labels: Invalid value: \"-\": a valid label must be…",
+                "template.annotations: Invalid value: \"a b\": name part must…",
+                "template.spec.ephemeralContainers: Forbidden: ephemeral containers not allowed in pod template",
+            ],
+            &object,
+        );
+    }
+
+    #[test]
+    fn a_template_is_filled_in() {
+        let mut object =
+            json!({"template": {"metadata": {}, "spec": {"containers": [{"name": "c", "image": "i"}]}}});
+        (STRATEGY.default)(&mut object);
+        assert_eq!(object["template"]["spec"]["containers"][0]["imagePullPolicy"], "Always");
+        assert!(object["template"]["spec"].get("enableServiceLinks").is_none());
     }
 }

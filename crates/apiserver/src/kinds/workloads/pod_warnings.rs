@@ -243,6 +243,9 @@ pub fn of_claim(warnings: &mut Vec<String>, path: &Path<'_>, spec: &Value) {
     of_fraction(warnings, &path.child("limits"), &spec["resources"]["limits"], "storage");
 }
 
+/// How many sources of a projected volume are looked at.
+const PROJECTED_MAX: usize = 200;
+
 /// Files of one volume that lie in each other's way.
 fn of_overlaps(warnings: &mut Vec<String>, volume: &Value) {
     let name = go_quoted(text(volume, "name"));
@@ -260,7 +263,8 @@ fn of_overlaps(warnings: &mut Vec<String>, volume: &Value) {
         }
     }
     let mut known: BTreeSet<String> = BTreeSet::new();
-    for source in list(&volume["projected"], "sources") {
+    // Each is compared with all before it.
+    for source in list(&volume["projected"], "sources").iter().take(PROJECTED_MAX) {
         let Some((own, what)) = projected_paths(source, paths) else {
             if source.as_object().is_none_or(Map::is_empty) {
                 warnings.push(format!("volume {name} (Projected) has no sources provided"));
@@ -324,8 +328,8 @@ fn overlapping<'a>(known: &BTreeSet<&'a str>, path: &str) -> Option<&'a str> {
     {
         return Some(longer);
     }
-    let ends = (1..path.len()).rev().filter(|end| path.is_char_boundary(*end));
-    ends.filter_map(|end| known.get(&path[..end]).copied()).next()
+    let mut ends = (1..path.len()).rev().filter(|end| path.is_char_boundary(*end));
+    ends.find_map(|end| known.get(&path[..end]).copied())
 }
 
 /// Duplicates and empty names in the lists of a spec, addresses that are not written as they should.
@@ -467,3 +471,6 @@ fn of_affinity(warnings: &mut Vec<String>, path: &Path<'_>, affinity: &Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,3 +44,39 @@ fn validate_update(new: &Value, old: &Value, errors: &mut FieldErrors) {
     twice(errors, |errors| validate(errors, new));
     metadata::immutable(errors, &Path::new("spec").child("selector"), &new["selector"], &old["selector"]);
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{assert_lines, created, template, updated, with},
+        *,
+    };
+
+    #[test]
+    fn everything_wrong_with_an_update_is_said_twice() {
+        let set = |more: &Value| {
+            let spec = json!({"selector": {"matchLabels": {"app": "a"}}, "template": template(&json!({}))});
+            let mut set = json!({"spec": with(spec, more)});
+            (STRATEGY.default)(&mut set);
+            set
+        };
+        assert_eq!(set(&json!({}))["spec"]["replicas"], 1);
+        assert_lines(&created(&STRATEGY, &set(&json!({}))), &[], &json!({}));
+        let new = set(
+            &json!({"replicas": -1, "selector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}),
+        );
+        let negative = "spec.replicas: Invalid value: -1: must be greater than or equal to 0";
+        assert_lines(&created(&STRATEGY, &new), &[negative], &new);
+        assert_lines(
+            &updated(&STRATEGY, &new, &set(&json!({}))),
+            &[
+                negative,
+                negative,
+                "spec.selector: Invalid value: {\"matchExpressions\":[{\"key\":\"app\",\"operator\":\"Exists\"}]}: field is immutable",
+            ],
+            &new,
+        );
+    }
+}

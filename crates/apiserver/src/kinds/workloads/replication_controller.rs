@@ -1,6 +1,6 @@
 //! ReplicationController: what ReplicaSets were before there were Deployments.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{counts, pod_spec::gates, pod_template, pod_warnings, twice};
 use crate::{
@@ -35,26 +35,16 @@ pub static STRATEGY: Strategy = Strategy {
 
 /// Selector and labels are those of the template, where they are left out.
 fn fill_controller(object: &mut Value) {
-    let labels = object["spec"]["template"]["metadata"]["labels"].as_object().cloned();
-    let object = object::map_mut(object);
-    if let Some(labels) = labels.filter(|labels| !labels.is_empty()) {
-        if let Some(spec) = object_mut(object, "spec") {
-            fill_map(spec, "selector", &labels);
-        }
-        if let Some(meta) = object_mut(object, "metadata") {
-            fill_map(meta, "labels", &labels);
-        }
+    if !is_set(&object["spec"], "selector")
+        && let Some(labels) = pod_template::labels(object).cloned()
+        && let Some(spec) = object_mut(object::map_mut(object), "spec")
+    {
+        spec.insert("selector".to_owned(), Value::Object(labels));
     }
-    if let Some(spec) = object_mut(object, "spec") {
+    pod_template::fill_labels(object);
+    if let Some(spec) = object_mut(object::map_mut(object), "spec") {
         fill(spec, "replicas", 1);
         pod_template::fill(spec);
-    }
-}
-
-/// Gives a map where there is none, or an empty one.
-pub fn fill_map(owner: &mut Map<String, Value>, field: &str, map: &Map<String, Value>) {
-    if owner.get(field).and_then(Value::as_object).is_none_or(Map::is_empty) {
-        owner.insert(field.to_owned(), Value::Object(map.clone()));
     }
 }
 
@@ -77,4 +67,56 @@ fn validate(errors: &mut FieldErrors, spec: &Value) {
     pod_template::validate_selected(errors, &path, template, &selector);
     pod_template::validate(errors, &path, template);
     pod_template::validate_running(errors, &path, template, "ReplicationController");
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{assert_lines, created, template},
+        *,
+    };
+
+    #[test]
+    fn a_controller_has_the_labels_of_its_template() {
+        let mut controller = json!({"metadata": {"name": "c"}, "spec": {"template": template(&json!({}))}});
+        fill_controller(&mut controller);
+        assert_eq!(controller["metadata"]["labels"], json!({"app": "a"}));
+        assert_eq!(controller["spec"]["selector"], json!({"app": "a"}));
+        assert_eq!(controller["spec"]["replicas"], 1);
+        assert_lines(&created(&STRATEGY, &controller), &[], &controller);
+
+        let mut own = json!({"metadata": {"labels": {"l": "m"}}, "spec": {"selector": {"app": "b"}, "replicas": 0, "template": template(&json!({"restartPolicy": "Never"}))}});
+        fill_controller(&mut own);
+        assert_eq!(own["metadata"]["labels"], json!({"l": "m"}));
+        assert_lines(
+            &created(&STRATEGY, &own),
+            &[
+                "spec.template.metadata.labels: Invalid value: {\"app\":\"a\"}: `selector` does not match template `labels`",
+                "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"",
+            ],
+            &own,
+        );
+
+        let mut bare = json!({"metadata": {}, "spec": {"minReadySeconds": -1}});
+        fill_controller(&mut bare);
+        assert_lines(
+            &created(&STRATEGY, &bare),
+            &[
+                "spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0",
+                "spec.selector: Required value",
+                "spec.template: Required value",
+            ],
+            &bare,
+        );
+    }
+
+    #[test]
+    fn a_name_that_pods_cannot_have_is_warned_of() {
+        let controller = json!({"metadata": {"name": "a.b"}, "spec": {"template": template(&json!({}))}});
+        let warning = "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]";
+        assert_eq!((STRATEGY.warnings)(&controller, None), [warning]);
+        assert!((STRATEGY.warnings)(&controller, Some(&controller)).is_empty());
+    }
 }

@@ -44,3 +44,54 @@ pub fn validate_replicated(errors: &mut FieldErrors, path: &Path<'_>, spec: &Val
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{assert_lines, lines, template},
+        *,
+    };
+
+    #[test]
+    fn a_controller_selects_its_own_template() {
+        const EMPTY: &str = "spec.selector: Invalid value: {}: empty selector is invalid for deployment";
+        const MISMATCH: &str = "spec.template.metadata.labels: Invalid value: {\"app\":\"a\"}: `selector` does not match template `labels`";
+        for (selector, want) in [
+            (json!({"matchLabels": {"app": "a"}}), vec![]),
+            (json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]}), vec![]),
+            (json!(null), vec!["spec.selector: Required value", MISMATCH]),
+            (json!({}), vec![EMPTY]),
+            (json!({"matchLabels": {"app": "b"}}), vec![MISMATCH]),
+            (
+                json!({"matchExpressions": [{"key": "app", "operator": "x"}]}),
+                vec![
+                    "spec.selector.matchExpressions[0].operator: Invalid value: \"x\": not a valid selector operator",
+                    "spec.selector: Invalid value: {\"matchExpressions\":[{\"key\":\"app\",\"operator\":\"x\"}]}: invalid label selector",
+                ],
+            ),
+        ] {
+            let mut errors = FieldErrors::new();
+            let spec = json!({"selector": selector, "template": template(&json!({}))});
+            validate_replicated(&mut errors, &Path::new("spec"), &spec);
+            assert_lines(&lines(&errors), &want, &selector);
+        }
+    }
+
+    #[test]
+    fn pods_of_a_controller_run_on() {
+        let mut errors = FieldErrors::new();
+        let template = template(&json!({"restartPolicy": "Never", "activeDeadlineSeconds": 5}));
+        let spec = json!({"selector": {"matchLabels": {"app": "a"}}, "template": template});
+        validate_replicated(&mut errors, &Path::new("spec"), &spec);
+        assert_lines(
+            &lines(&errors),
+            &[
+                "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"",
+                "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicaSet is not Supported",
+            ],
+            &spec,
+        );
+    }
+}

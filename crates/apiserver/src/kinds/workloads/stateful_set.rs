@@ -1,5 +1,7 @@
 //! StatefulSet: Pods with names and storage of their own.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -38,10 +40,9 @@ pub static STRATEGY: Strategy = Strategy {
     validate_update: |new, old, errors| {
         let (new, old) = (&new["spec"], &old["spec"]);
         validate(errors, new, false);
-        let fixed = |spec: &Value| -> Vec<(String, Value)> {
-            let fields = spec.as_object().into_iter().flatten();
-            let fixed = fields.filter(|(field, _)| !MUTABLE.contains(&field.as_str()));
-            fixed.map(|(field, value)| (field.clone(), value.clone())).collect()
+        let fixed = |spec| -> Vec<(&String, &Value)> {
+            let fields = Value::as_object(spec).into_iter().flatten();
+            fields.filter(|(field, _)| !MUTABLE.contains(&field.as_str())).collect()
         };
         if fixed(new) != fixed(old) {
             let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
@@ -156,12 +157,13 @@ fn validate(errors: &mut FieldErrors, spec: &Value, created: bool) {
 fn with_claims(template: &Value, claims: &[Value]) -> Value {
     let mut template = template.clone();
     let names: Vec<&str> = claims.iter().map(object::name).collect();
+    let taken: HashSet<&str> = names.iter().copied().collect();
     let volumes = object::child_mut(&mut template, "spec").entry("volumes").or_insert_with(|| json!([]));
     if volumes.is_null() {
         *volumes = json!([]);
     }
     if let Value::Array(volumes) = volumes {
-        volumes.retain(|volume| !names.contains(&text(volume, "name")));
+        volumes.retain(|volume| !taken.contains(text(volume, "name")));
         let of_claims =
             names.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
         volumes.extend(of_claims);
@@ -224,4 +226,183 @@ fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
         );
     }
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{assert_lines, container, created, reported, template, updated, with},
+        *,
+    };
+
+    fn set(more: &Value) -> Value {
+        let spec = json!({"selector": {"matchLabels": {"app": "a"}}, "serviceName": "s", "template": template(&json!({}))});
+        let mut set = json!({"metadata": {"name": "s"}, "spec": with(spec, more)});
+        (STRATEGY.default)(&mut set);
+        set
+    }
+
+    fn claim(name: &str) -> Value {
+        json!({"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
+    }
+
+    #[test]
+    fn a_set_is_filled_in() {
+        let mut spec = set(&json!({"volumeClaimTemplates": [claim("v")]}))["spec"].take();
+        spec.as_object_mut()
+            .unwrap()
+            .retain(|field, _| !matches!(field.as_str(), "selector" | "template" | "serviceName"));
+        assert_eq!(
+            spec,
+            json!({
+                "replicas": 1, "revisionHistoryLimit": 10, "podManagementPolicy": "OrderedReady",
+                "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+                "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+                "volumeClaimTemplates": [{
+                    "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "v"},
+                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "volumeMode": "Filesystem"},
+                    "status": {"phase": "Pending"},
+                }],
+            })
+        );
+        for (strategy, want) in [
+            (json!({"type": "RollingUpdate"}), json!({"type": "RollingUpdate"})),
+            (json!({"type": "OnDelete"}), json!({"type": "OnDelete"})),
+            (
+                json!({"rollingUpdate": {"partition": 2}}),
+                json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}),
+            ),
+        ] {
+            assert_eq!(set(&json!({"updateStrategy": strategy}))["spec"]["updateStrategy"], want);
+        }
+    }
+
+    #[test]
+    fn a_set_is_validated() {
+        for (more, want) in [
+            (json!({}), vec![]),
+            (
+                json!({"podManagementPolicy": "x", "updateStrategy": {"type": "y"}, "persistentVolumeClaimRetentionPolicy": {"whenScaled": "z"}}),
+                vec![
+                    "spec.podManagementPolicy: Invalid value: \"x\": must be 'OrderedReady' or 'Parallel'",
+                    "spec.updateStrategy: Invalid value: {\"type\":\"y\"}: must be 'RollingUpdate' or 'OnDelete'",
+                    "spec.persistentVolumeClaimRetentionPolicy.whenScaled: Unsupported value: \"z\": supported values: \"Retain\", \"Delete\"",
+                ],
+            ),
+            (
+                json!({"updateStrategy": {"type": "OnDelete", "rollingUpdate": {}}}),
+                vec![
+                    "spec.updateStrategy.rollingUpdate: Invalid value: {}: only allowed for updateStrategy 'RollingUpdate'",
+                ],
+            ),
+            (
+                json!({"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": -1}}, "ordinals": {"start": -1}, "replicas": -1}),
+                vec![
+                    "spec.updateStrategy.rollingUpdate.partition: Invalid value: -1: must be greater than or equal to 0",
+                    "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+                    "spec.ordinals.start: Invalid value: -1: must be greater than or equal to 0",
+                ],
+            ),
+            (
+                json!({"serviceName": "S", "selector": {}}),
+                vec![
+                    "spec.serviceName: Invalid value: \"S\": a lowercase RFC 1123 label must…",
+                    "spec.selector: Invalid value: {}: empty selector is invalid for statefulset",
+                ],
+            ),
+            (
+                json!({"volumeClaimTemplates": [{"metadata": {"name": "v"}, "spec": {"accessModes": ["ReadWriteOnce"]}}]}),
+                vec!["spec.volumeClaimTemplates[0].spec.resources[storage]: Required value"],
+            ),
+            (
+                json!({"template": template(&json!({"restartPolicy": "Never"}))}),
+                vec![
+                    "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"",
+                ],
+            ),
+        ] {
+            assert_lines(&created(&STRATEGY, &set(&more)), &want, &more);
+        }
+    }
+
+    #[test]
+    fn claims_are_volumes() {
+        let mounts = template(
+            &json!({"containers": [container(&json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}))]}),
+        );
+        let with_claim = set(&json!({"template": mounts, "volumeClaimTemplates": [claim("v")]}));
+        assert_lines(&created(&STRATEGY, &with_claim), &[], &with_claim);
+        let without = set(&json!({"template": mounts}));
+        assert_lines(
+            &created(&STRATEGY, &without),
+            &["spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"v\""],
+            &without,
+        );
+    }
+
+    #[test]
+    fn little_of_a_set_changes() {
+        let old = set(&json!({}));
+        for (more, want) in [
+            (
+                json!({"replicas": 3, "minReadySeconds": 1, "revisionHistoryLimit": 1, "updateStrategy": {"type": "OnDelete"}}),
+                vec![],
+            ),
+            (
+                json!({"serviceName": "t"}),
+                vec![
+                    "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
+                ],
+            ),
+            (
+                json!({"volumeClaimTemplates": [claim("v")]}),
+                vec!["spec: Forbidden: updates to statefulset spec…"],
+            ),
+        ] {
+            assert_lines(&updated(&STRATEGY, &set(&more), &old), &want, &more);
+        }
+    }
+
+    #[test]
+    fn numbers_of_a_set_add_up() {
+        let status = json!({"status": {"replicas": 1, "currentReplicas": 2, "availableReplicas": 1, "updatedReplicas": -1}});
+        assert_lines(
+            &reported(&STRATEGY, &status, &json!({})),
+            &[
+                "status.updatedReplicas: Invalid value: -1: must be greater than or equal to 0",
+                "status.currentReplicas: Invalid value: 2: cannot be greater than status.replicas",
+                "status.availableReplicas: Invalid value: 1: cannot be greater than status.readyReplicas",
+            ],
+            &status,
+        );
+    }
+
+    #[test]
+    fn fractions_of_bytes_are_warned_of() {
+        let mut odd = claim("v");
+        odd["spec"]["resources"]["requests"]["storage"] = "1500m".into();
+        let set = set(&json!({"volumeClaimTemplates": [odd], "revisionHistoryLimit": -1}));
+        let history = "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended";
+        let fraction = |path: &str| {
+            format!(
+                "{path}.resources.requests[storage]: fractional byte value \"1500m\" is invalid, must be an integer"
+            )
+        };
+        assert_eq!(warnings(&set, None), [fraction("spec.volumeClaimTemplates[0]"), history.to_owned()]);
+        assert_eq!(
+            warnings(&set, Some(&set)),
+            [fraction("spec.volumeClaimTemplates[0].Spec"), history.to_owned()]
+        );
+    }
+
+    #[test]
+    fn a_gated_field_is_dropped() {
+        let mut set = set(
+            &json!({"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}}}),
+        );
+        (STRATEGY.prepare_create)(&mut set);
+        assert_eq!(set["spec"]["updateStrategy"]["rollingUpdate"], json!({"partition": 0}));
+    }
 }

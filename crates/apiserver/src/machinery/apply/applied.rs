@@ -1,7 +1,5 @@
 //! Server-side apply: merging a configuration into an object by who owns what.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use crate::{machinery::object, status::ApiError};
@@ -73,26 +71,25 @@ impl FieldManager {
         now: &str,
     ) -> Result<Value, ApplyError> {
         let entries = live.and_then(|live| object::meta(live, "managedFields"));
-        let mut managed = ManagedFields::decode(entries)
-            .map_err(|error| ApplyError::Unfit(format!("failed to decode managed fields: {error}")))?;
+        let mut managed = entries.cloned().map(ManagedFields::stored).unwrap_or_default();
         self.check_identity(config)?;
-        let live = live.map_or(Cow::Borrowed(&self.empty), without_entries);
+        let live = live.unwrap_or(&self.empty);
         if managed.is_empty() {
             let before = self.updater("before-first-apply");
-            managed = self.updated(&self.empty, &live, managed, before, now).map_err(|errors| {
+            managed = self.updated(&self.empty, live, managed, before, now).map_err(|errors| {
                 ApplyError::Unfit(format!("failed to create manager for existing fields: {errors}"))
             })?;
         }
         let is_kubectl = manager == "kubectl";
-        let mut applied = self.merged(&live, config, managed.clone(), manager, force, now);
+        let mut applied = self.merged(live, config, managed.clone(), manager, force, now);
         if let Err(ApplyError::Conflicts(conflicts)) = &applied
             && is_kubectl
-            && let Some(own) = last_applied::unchanged_since(&self.version, &self.api_version, &live)
+            && let Some(own) = last_applied::unchanged_since(&self.version, &self.api_version, live)
         {
             // kubectl made them itself, when it applied on the client's side.
             let conflicts = conflicts.clone().filter(|conflict| !own.has(&conflict.path.0));
             applied = if conflicts.is_empty() {
-                self.merged(&live, config, managed, manager, true, now)
+                self.merged(live, config, managed, manager, true, now)
             } else {
                 Err(ApplyError::Conflicts(conflicts))
             };
@@ -101,9 +98,9 @@ impl FieldManager {
         if is_kubectl {
             last_applied::update(&mut object, config);
         }
-        if let Some(entries) = managed.encode() {
-            object::metadata_mut(&mut object).insert("managedFields".to_owned(), entries);
-        }
+        let metadata = object::metadata_mut(&mut object);
+        metadata.remove("managedFields");
+        metadata.extend(managed.encode().map(|entries| ("managedFields".to_owned(), entries)));
         Ok(object)
     }
 
@@ -134,24 +131,22 @@ impl FieldManager {
             let object = describe(config);
             ApplyError::Unfit(format!("failed to create typed patch object ({object}): {errors}"))
         })?;
-        validate(of, live, true).map_err(|errors| {
-            let object = describe(live);
-            ApplyError::Unfit(format!("failed to create typed live object ({object}): {errors}"))
-        })?;
+        if !self.version.is_built_in() {
+            validate(of, live, true).map_err(|errors| {
+                let object = describe(live);
+                ApplyError::Unfit(format!("failed to create typed live object ({object}): {errors}"))
+            })?;
+        }
         let mut managed = self.reconciled(managed);
         let merged = merge(of, live, config)
             .map_err(|errors| ApplyError::Unfit(format!("failed to merge config: {errors}")))?;
         let manager = self.manager(manager, Operation::Apply);
         let last = managed.remove(&manager);
-        managed.insert(Entry {
-            manager: manager.clone(),
-            api_version: self.api_version.clone(),
-            time: last.as_ref().and_then(|last| last.time.clone()),
-            fields: self.version.filter.apply(set_of(of, config)),
-        });
-        let last = last.filter(|last| !last.fields.is_empty() && self.version(&last.api_version).is_some());
-        let object = match &last {
-            Some(last) => self.pruned(&merged, &managed, last),
+        let fields = self.version.filter.apply(set_of(of, config));
+        let (last_time, last) = last.map_or((None, None), |last| (last.time.clone(), Some(last)));
+        managed.insert(Entry::new(manager.clone(), &self.api_version, last_time, fields.clone()));
+        let object = match last.filter(|last| gives_up(last, &self.api_version, &fields)) {
+            Some(last) => self.pruned(&merged, &managed, &last),
             None => merged,
         };
         match self.take_over(live, &object, &mut managed, Some(&manager), force) {
@@ -162,12 +157,12 @@ impl FieldManager {
             }
         }
         if let Some(mut entry) = managed.remove(&manager) {
-            entry.fields = strip_meta(entry.fields);
+            entry.set_fields(strip_meta(entry.fields().into_owned()));
             // Who changes nothing keeps the time of its entry, or has none.
             if !equal(live, &object) {
                 entry.time = Some(now.to_owned());
             }
-            if !entry.fields.is_empty() {
+            if !entry.is_empty() {
                 managed.insert(entry);
             }
         }
@@ -176,8 +171,12 @@ impl FieldManager {
 
     /// `merged` without what the manager applied `last` time and nobody (itself included) owns now.
     fn pruned(&self, merged: &Value, managed: &ManagedFields, last: &Entry) -> Value {
+        if self.version(&last.api_version).is_none() {
+            return merged.clone();
+        }
+        let last_fields = last.fields();
         let mut pruned =
-            self.without(&last.api_version, merged, merged, |of, _, _| with_named_fields(of, &last.fields));
+            self.without(&last.api_version, merged, merged, |of, _, _| with_named_fields(of, &last_fields));
         // What somebody owns comes back, and what is in it.
         let mut versions: Vec<&str> = vec![&last.api_version];
         for entry in managed.iter() {
@@ -188,7 +187,7 @@ impl FieldManager {
         for version in versions {
             pruned = self.without(version, merged, &pruned, |of, merged, pruned| {
                 let owned = managed.iter().filter(|entry| entry.api_version == version);
-                let kept = owned.fold(FieldSet::new(), |kept, entry| kept.union(entry.fields.clone()));
+                let kept = owned.fold(FieldSet::new(), |kept, entry| kept.union(entry.fields().into_owned()));
                 let kept = with_named_fields(of, &kept).union(named(of, pruned));
                 named(of, merged).difference(&kept)
             });
@@ -196,7 +195,7 @@ impl FieldManager {
         // So does what went with it and was never this manager's.
         self.without(&last.api_version, merged, &pruned, |of, merged, pruned| {
             let gone = named(of, merged).difference(&named(of, pruned));
-            gone.intersection(&with_named_fields(of, &last.fields))
+            gone.intersection(&with_named_fields(of, &last_fields))
         })
     }
 
@@ -215,6 +214,12 @@ impl FieldManager {
         let other = self.others.get(api_version).filter(|_| api_version != self.api_version);
         other.and_then(|other| (other.from)(&left)).unwrap_or(left)
     }
+}
+
+/// Whether a manager that owned what `last` says owns less now.
+fn gives_up(last: &Entry, api_version: &str, fields: &FieldSet) -> bool {
+    !last.is_empty()
+        && (last.api_version != api_version || !last.fields().into_owned().difference(fields).is_empty())
 }
 
 /// All fields of an object, with the declared ones on the way to them.
@@ -243,12 +248,5 @@ fn describe(object: &Value) -> String {
     format!("{}/{}; {}", object::namespace(object), object::name(object), describe_type(object))
 }
 
-/// The object without `metadata.managedFields`.
-fn without_entries(object: &Value) -> Cow<'_, Value> {
-    if object::meta(object, "managedFields").is_none() {
-        return Cow::Borrowed(object);
-    }
-    let mut object = object.clone();
-    object::metadata_mut(&mut object).remove("managedFields");
-    Cow::Owned(object)
-}
+#[cfg(test)]
+mod tests;

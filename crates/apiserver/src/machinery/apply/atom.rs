@@ -1,7 +1,7 @@
 //! What a [`Schema`] says to apply about a value: whether it is owned as a whole or by its parts, and what a part
 //! is known by. Values without a schema are maps by their entries, and lists as a whole.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, sync::LazyLock};
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::machinery::{
     schema::{ArrayShape, Format, ListType, ObjectShape, Presence, Schema, Shape},
 };
 
-use super::path_element::PathElement;
+use super::path_element::{self, PathElement};
 
 /// How values at some place are owned.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +104,10 @@ impl<'s> Type<'s> {
         match self {
             Self::Deduced => untyped(value, self, false),
             Self::Opaque => untyped(value, self, true),
+            // A custom resource's definition gives it no type, so that anything may stand there until it is validated.
+            Self::Schema { schema: Schema { shape: Shape::IntOrString, .. }, .. } => {
+                untyped(value, Self::Deduced, false)
+            }
             Self::Schema { schema, open, object } => match schema.shape() {
                 Shape::Boolean => Atom::Scalar(Scalar::Boolean),
                 Shape::Integer(_) | Shape::Number => Atom::Scalar(Scalar::Numeric),
@@ -159,7 +163,7 @@ impl<'s> Fields<'s> {
     pub fn declared(&self, name: &str) -> Option<Type<'s>> {
         if self.object {
             match name {
-                "metadata" => return Some(Type::below(*OBJECT_META, self.open)),
+                "metadata" => return Some(Type::below(*OBJECT_META, false)),
                 "apiVersion" | "kind" => return Some(Type::below(&TEXT, self.open)),
                 _ => {}
             }
@@ -206,6 +210,25 @@ pub enum Unidentified {
     Null,
 }
 
+/// What an item of a list is known by.
+#[derive(Debug)]
+pub enum Identity<'s, 'v> {
+    /// The values of these fields; sorted by name.
+    Key(Vec<(&'s str, Cow<'v, Value>)>),
+    /// Its value.
+    Value(&'v Value),
+}
+
+impl Identity<'_, '_> {
+    /// As it stands in `fieldsV1`.
+    pub fn to_name(&self) -> String {
+        match self {
+            Self::Key(fields) => path_element::key_name(fields.iter().map(|(name, value)| (*name, &**value))),
+            Self::Value(value) => path_element::value_name(value),
+        }
+    }
+}
+
 impl<'s> List<'s> {
     /// Whether the list is owned as a whole.
     pub fn is_atomic(&self) -> bool {
@@ -216,19 +239,33 @@ impl<'s> List<'s> {
     ///
     /// # Errors
     /// Why it cannot be told from others.
-    pub fn element(&self, item: &Value) -> Result<PathElement, Unidentified> {
+    pub fn identity<'v>(&self, item: &'v Value) -> Result<Identity<'s, 'v>, Unidentified> {
         match self.list_type {
             ListType::Map(keys) => self.key(keys, item),
             ListType::Set | ListType::Atomic => match item {
                 Value::Object(_) => Err(Unidentified::Object),
                 Value::Array(_) => Err(Unidentified::List),
                 Value::Null => Err(Unidentified::Null),
-                scalar => Ok(PathElement::Value(Box::new(scalar.clone()))),
+                scalar => Ok(Identity::Value(scalar)),
             },
         }
     }
 
-    fn key(&self, keys: &[Box<str>], item: &Value) -> Result<PathElement, Unidentified> {
+    /// The same as a step of a path.
+    ///
+    /// # Errors
+    /// Why it cannot be told from others.
+    pub fn element(&self, item: &Value) -> Result<PathElement, Unidentified> {
+        Ok(match self.identity(item)? {
+            Identity::Value(value) => PathElement::Value(Box::new(value.clone())),
+            Identity::Key(fields) => {
+                let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into_owned()));
+                PathElement::Key(fields.collect())
+            }
+        })
+    }
+
+    fn key<'v>(&self, keys: &'s [Box<str>], item: &'v Value) -> Result<Identity<'s, 'v>, Unidentified> {
         let map = match item {
             Value::Object(map) => map,
             Value::Null => return Err(Unidentified::NullItem),
@@ -236,14 +273,16 @@ impl<'s> List<'s> {
         };
         let mut fields = Vec::with_capacity(keys.len());
         for key in keys {
-            let value = map.get(key.as_ref()).cloned().or_else(|| self.default(key));
-            fields.extend(value.map(|value| (key.clone(), value)));
+            let value =
+                map.get(key.as_ref()).map(Cow::Borrowed).or_else(|| self.default(key).map(Cow::Owned));
+            fields.extend(value.map(|value| (key.as_ref(), value)));
         }
         if fields.is_empty() {
             let names: Vec<String> = keys.iter().map(|key| format!("{key:?}")).collect();
             return Err(Unidentified::NoKeys(names.join(" ")));
         }
-        Ok(PathElement::key(fields))
+        fields.sort_unstable_by_key(|(name, _)| *name);
+        Ok(Identity::Key(fields))
     }
 
     /// What a key that is not there is taken for. The zero values that OpenAPI gives as defaults of built-in types
@@ -260,6 +299,8 @@ impl<'s> List<'s> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
@@ -287,6 +328,46 @@ mod tests {
         ] {
             let element = list_of(kind, field).element(&item).map(|element| element.to_name());
             assert_eq!(element, want.map(str::to_owned), "{kind}.{field} {item}");
+        }
+    }
+
+    #[test]
+    fn what_keeps_unknown_fields_keeps_them_below_too_but_not_in_metadata() {
+        let inner = ObjectShape {
+            fields: [("known".into(), crate::machinery::schema::Field::default())].into(),
+            ..ObjectShape::default()
+        };
+        let root = |preserve_unknown| {
+            let field = crate::machinery::schema::Field {
+                schema: Schema::of(Shape::Object(Arc::new(inner.clone()))),
+                ..Default::default()
+            };
+            let fields = [("inner".into(), field)].into();
+            Schema::of(Shape::Object(Arc::new(ObjectShape {
+                fields,
+                preserve_unknown,
+                ..ObjectShape::default()
+            })))
+        };
+        let may_hold = |schema: &Schema, path: &[&str]| {
+            let mut of = Some(Type::object(schema));
+            for name in path {
+                of = of.and_then(|of| match of.atom(&Value::Null) {
+                    Atom::Map(fields) => fields.child(name),
+                    _ => None,
+                });
+            }
+            of.is_some()
+        };
+        for (path, open, closed) in [
+            (&["bogus"][..], true, false),
+            (&["inner", "known"], true, true),
+            (&["inner", "bogus"], true, false),
+            (&["metadata", "labels", "any"], true, true),
+            (&["metadata", "bogus"], false, false),
+        ] {
+            assert_eq!(may_hold(&root(true), path), open, "{path:?}");
+            assert_eq!(may_hold(&root(false), path), closed, "{path:?}");
         }
     }
 }

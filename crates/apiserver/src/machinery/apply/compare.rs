@@ -182,8 +182,7 @@ fn list_items(
                 below = within(old.first().copied(), new.first().copied())?;
             }
             // Items that cannot be told apart are owned together, as one value.
-            ([first, _, ..], [other, _, ..]) => {
-                let _ = (first, other);
+            ([_, _, ..], [_, _, ..]) => {
                 let equal = same.0.len() == same.1.len()
                     && same.0.iter().zip(&same.1).all(|(old, new)| path_element::equal(old, new));
                 below.changed.itself = !equal;

@@ -237,6 +237,15 @@ impl FieldSet {
         Ok(Self::of_nodes(nodes))
     }
 
+    /// Whether some field is in this set and in `fields`, a set as [`Self::to_fields_v1`] writes it.
+    pub(super) fn overlaps_fields_v1(&self, fields: &Value) -> bool {
+        self.nodes.iter().any(|node| {
+            let Some(below) = fields.get(node.element.to_name()) else { return false };
+            let member = below.as_object().is_none_or(|below| below.is_empty() || below.contains_key("."));
+            (node.member && member) || (!node.children.is_empty() && node.children.overlaps_fields_v1(below))
+        })
+    }
+
     /// Writes `fieldsV1`.
     pub fn to_fields_v1(&self) -> Value {
         let mut map = Map::new();

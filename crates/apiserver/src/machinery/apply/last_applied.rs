@@ -42,6 +42,9 @@ pub fn update(object: &mut Value, config: &Value) {
     let mut config = config.clone();
     if let Some(annotations) = config.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         annotations.remove(ANNOTATION);
+        for value in annotations.values_mut().filter(|value| value.is_null()) {
+            *value = "".into();
+        }
     }
     let mut text = String::new();
     write_json(&config, &mut text);

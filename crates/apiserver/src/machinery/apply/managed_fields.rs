@@ -1,15 +1,15 @@
 //! `metadata.managedFields`: who owns which fields of an object, and since when.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::machinery::go_quoted;
 
 use super::{field_set::FieldSet, path_element::write_json};
 
 /// Entries of operation `Update` beyond this many are merged, the oldest first.
-pub const UPDATE_MANAGERS_MAX: usize = 10;
+const UPDATE_MANAGERS_MAX: usize = 10;
 
 /// Who owns what: the entries of `metadata.managedFields`, each of another [`Manager`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,8 +26,15 @@ pub struct Entry {
     pub api_version: String,
     /// When that last changed; `None` for an entry that never did change the object.
     pub time: Option<String>,
-    /// Which fields.
-    pub fields: FieldSet,
+    fields: Fields,
+}
+
+/// The fields of an entry: most writes leave most entries as they are, so they are read when it matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fields {
+    Read(FieldSet),
+    /// As `fieldsV1`, in the form in which it is written here.
+    Written(Value),
 }
 
 /// Who owns fields, and how they came to.
@@ -107,6 +114,55 @@ impl Operation {
 }
 
 impl Entry {
+    /// An entry of these fields.
+    pub fn new(manager: Manager, api_version: &str, time: Option<String>, fields: FieldSet) -> Self {
+        Self { manager, api_version: api_version.to_owned(), time, fields: Fields::Read(fields) }
+    }
+
+    /// An entry of these fields, as this module writes them.
+    pub(super) fn written(manager: Manager, api_version: &str, time: &str, fields_v1: Value) -> Self {
+        let fields = Fields::Written(fields_v1);
+        Self { manager, api_version: api_version.to_owned(), time: Some(time.to_owned()), fields }
+    }
+
+    /// Which fields the manager owns.
+    pub fn fields(&self) -> Cow<'_, FieldSet> {
+        match &self.fields {
+            Fields::Read(fields) => Cow::Borrowed(fields),
+            // It was written here, so it can be read.
+            Fields::Written(fields) => Cow::Owned(FieldSet::from_fields_v1(fields).unwrap_or_default()),
+        }
+    }
+
+    /// Lets the manager own other fields.
+    pub fn set_fields(&mut self, fields: FieldSet) {
+        self.fields = Fields::Read(fields);
+    }
+
+    /// Takes these fields away from the manager, if it owns any of them.
+    pub fn lose(&mut self, fields: &FieldSet) {
+        if let Fields::Written(written) = &self.fields
+            && !fields.overlaps_fields_v1(written)
+        {
+            return;
+        }
+        let owned = self.fields().into_owned();
+        self.set_fields(owned.difference(fields));
+    }
+
+    /// Whether nothing was changed since it was stored.
+    pub(super) fn is_as_written(&self) -> bool {
+        matches!(self.fields, Fields::Written(_))
+    }
+
+    /// Whether the manager owns nothing.
+    pub fn is_empty(&self) -> bool {
+        match &self.fields {
+            Fields::Read(fields) => fields.is_empty(),
+            Fields::Written(fields) => fields.as_object().is_none_or(Map::is_empty),
+        }
+    }
+
     /// Whether it is of operation `Apply`.
     pub fn is_applied(&self) -> bool {
         self.manager.operation == Operation::Apply
@@ -147,10 +203,10 @@ impl Entry {
             }
         }
         let fields = match entry.get("fieldsV1") {
-            None => FieldSet::new(),
-            Some(fields) => FieldSet::from_fields_v1(fields).map_err(|error| {
+            None => Fields::Read(FieldSet::new()),
+            Some(fields) => Fields::Read(FieldSet::from_fields_v1(fields).map_err(|error| {
                 InvalidManagedFields(format!("error decoding versioned set: error decoding set: {error}"))
-            })?,
+            })?),
         };
         let manager = Manager {
             name: text("manager").to_owned(),
@@ -161,23 +217,31 @@ impl Entry {
         Ok(Self { manager, api_version, time, fields })
     }
 
-    fn encode(&self) -> Value {
-        let mut entry = json!({
-            "operation": self.manager.operation.name(),
-            "apiVersion": self.api_version,
-            "fieldsType": "FieldsV1",
-            "fieldsV1": self.fields.to_fields_v1(),
-        });
-        for (field, text) in [
-            ("manager", Some(&self.manager.name)),
-            ("time", self.time.as_ref()),
-            ("subresource", Some(&self.manager.subresource)),
-        ] {
-            if let Some(text) = text.filter(|text| !text.is_empty()) {
-                entry[field] = text.as_str().into();
-            }
+    fn encode(self) -> Value {
+        let mut entry = Map::new();
+        let mut set = |field: &str, value: Value| {
+            entry.insert(field.to_owned(), value);
+        };
+        set("operation", self.manager.operation.name().into());
+        if !self.manager.name.is_empty() {
+            set("manager", self.manager.name.into());
         }
-        entry
+        set("apiVersion", self.api_version.into());
+        if let Some(time) = self.time {
+            set("time", time.into());
+        }
+        set("fieldsType", "FieldsV1".into());
+        set(
+            "fieldsV1",
+            match self.fields {
+                Fields::Read(fields) => fields.to_fields_v1(),
+                Fields::Written(fields) => fields,
+            },
+        );
+        if !self.manager.subresource.is_empty() {
+            set("subresource", self.manager.subresource.into());
+        }
+        Value::Object(entry)
     }
 }
 
@@ -195,14 +259,30 @@ impl ManagedFields {
         Ok(managed)
     }
 
+    /// Takes the entries of a stored object, whose fields are in the form in which they are written here.
+    pub(super) fn stored(entries: Value) -> Self {
+        let mut managed = Self::default();
+        let entries = match entries {
+            Value::Array(entries) => entries,
+            _ => Vec::new(),
+        };
+        for (position, mut entry) in entries.into_iter().enumerate() {
+            let fields = entry.as_object_mut().and_then(|entry| entry.remove("fieldsV1"));
+            // What makes no sense is not stored.
+            let Ok(mut entry) = Entry::decode(&entry, position) else { return Self::default() };
+            entry.fields = Fields::Written(fields.unwrap_or_default());
+            managed.insert(entry);
+        }
+        managed
+    }
+
     /// Writes `metadata.managedFields`; `None` if nobody owns anything.
-    pub fn encode(&self) -> Option<Value> {
+    pub fn encode(mut self) -> Option<Value> {
         if self.entries.is_empty() {
             return None;
         }
-        let mut sorted: Vec<&Entry> = self.entries.iter().collect();
-        sorted.sort_by(|left, right| left.order(right));
-        Some(sorted.into_iter().map(Entry::encode).collect())
+        self.entries.sort_by(Entry::order);
+        Some(self.entries.into_iter().map(Entry::encode).collect())
     }
 
     /// Whether there are no entries.
@@ -245,7 +325,7 @@ impl ManagedFields {
     }
 
     /// Merges the oldest entries of operation `Update` into one a version, named `ancient-changes`, until there are
-    /// no more than [`UPDATE_MANAGERS_MAX`].
+    /// no more than `UPDATE_MANAGERS_MAX` (10).
     pub fn cap_update_managers(&mut self) {
         let mut updaters: Vec<(String, String, Manager)> = self
             .entries
@@ -278,7 +358,8 @@ impl ManagedFields {
             }
             if let (Some(merged), Some(old)) = (self.remove(&bucket), self.remove(&manager)) {
                 // The newer of the two times: entries come in the order of theirs.
-                self.insert(Entry { fields: merged.fields.union(old.fields), time: old.time, ..merged });
+                let fields = merged.fields().into_owned().union(old.fields().into_owned());
+                self.insert(Entry { fields: Fields::Read(fields), time: old.time, ..merged });
                 excess -= 1;
             }
         }
@@ -301,5 +382,101 @@ pub fn is_reset(entries: Option<&Value>) -> bool {
             .as_object()
             .is_some_and(|entry| entry.values().all(|value| value.is_null() || value.as_str() == Some(""))),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(manager: &str, operation: &str, time: Option<&str>) -> Value {
+        json!({"manager": manager, "operation": operation, "apiVersion": "v1", "time": time,
+            "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}}})
+    }
+
+    #[test]
+    fn entries_are_sorted_by_operation_time_and_manager() {
+        let entries = json!([
+            entry("b", "Update", Some("2024-01-01T00:00:00Z")),
+            entry("a", "Update", Some("2024-01-02T00:00:00Z")),
+            entry("a2", "Update", Some("2024-01-01T00:00:00Z")),
+            entry("z", "Apply", Some("2024-01-03T00:00:00Z")),
+            entry("new", "Update", None),
+            entry("b", "Update", Some("2024-01-04T00:00:00Z")),
+        ]);
+        let encoded = ManagedFields::decode(Some(&entries)).unwrap().encode().unwrap();
+        let names: Vec<_> =
+            encoded.as_array().unwrap().iter().map(|entry| entry["manager"].as_str().unwrap()).collect();
+        // The last of two entries of one manager counts.
+        assert_eq!(names, ["z", "new", "a2", "a", "b"]);
+        assert_eq!(encoded[1].get("time"), None);
+    }
+
+    #[test]
+    fn entries_that_make_no_sense_are_told() {
+        let change = |field: &str, value: Value| {
+            let mut entry = entry("m", "Update", None);
+            entry[field] = value;
+            json!([entry])
+        };
+        for (entries, want) in [
+            (change("operation", json!("Patch")), "operation must be `Apply` or `Update`"),
+            (change("apiVersion", json!("")), "apiVersion must not be empty"),
+            (change("fieldsType", json!("")), "missing fieldsType in managed fields entry 0"),
+            (change("fieldsType", json!("V2")), "invalid fieldsType \"V2\" in managed fields entry 0"),
+        ] {
+            assert_eq!(validate(Some(&entries)).unwrap_err().to_string(), want);
+        }
+        assert!(validate(Some(&change("fieldsV1", json!({"nonsense": {}})))).is_err());
+        for sensible in
+            [json!(null), json!([]), change("fieldsV1", json!(null)), change("manager", json!(""))]
+        {
+            assert_eq!(validate(Some(&sensible)), Ok(()), "{sensible}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_loses_nothing_stays_as_it_was_written() {
+        let fields = json!({"f:data": {".": {}, "f:a": {}, "k:{\"port\":80}": {"f:x": {}}}});
+        for (lost, changes, want) in [
+            (json!({"f:other": {}, "f:data": {"f:b": {}}}), false, fields.clone()),
+            (json!({"f:data": {"k:{\"port\":80}": {}}}), false, fields.clone()),
+            (json!({"f:data": {}}), true, json!({"f:data": {"f:a": {}, "k:{\"port\":80}": {"f:x": {}}}})),
+            (
+                json!({"f:data": {"k:{\"port\":80}": {"f:x": {}}}}),
+                true,
+                json!({"f:data": {".": {}, "f:a": {}}}),
+            ),
+        ] {
+            let mut stored = entry("m", "Update", None);
+            stored["fieldsV1"] = fields.clone();
+            let mut managed = ManagedFields::stored(json!([stored]));
+            for entry in managed.iter_mut() {
+                entry.lose(&FieldSet::from_fields_v1(&lost).unwrap());
+                assert_eq!(entry.is_as_written(), !changes, "{lost}");
+            }
+            assert_eq!(managed.encode().unwrap()[0]["fieldsV1"], want, "{lost}");
+        }
+    }
+
+    #[test]
+    fn a_manager_is_told_apart_and_described_as_kubernetes_does() {
+        let manager = |operation, subresource: &str| Manager {
+            name: "m".to_owned(),
+            operation,
+            subresource: subresource.to_owned(),
+        };
+        let update = Operation::Update { api_version: "apps/v1".to_owned() };
+        let applier = manager(Operation::Apply, "");
+        let updater = manager(update, "status");
+        assert_eq!(applier.identity(), r#"{"manager":"m","operation":"Apply"}"#);
+        assert_eq!(
+            updater.identity(),
+            r#"{"manager":"m","operation":"Update","apiVersion":"apps/v1","subresource":"status"}"#
+        );
+        assert_eq!(applier.describe(), "\"m\"");
+        assert_eq!(updater.describe(), "\"m\" with subresource \"status\" using apps/v1");
     }
 }

@@ -50,21 +50,20 @@ fn entries(
     live: &Map<String, Value>,
     config: &Map<String, Value>,
 ) -> Result<Option<Value>, SchemaErrors> {
-    let mut merged = live.clone();
-    for (name, value) in config {
-        let of = fields.child(name).ok_or_else(|| SchemaErrors::one(SchemaError::undeclared(name)))?;
-        let value = match live.get(name) {
-            Some(old) => walk(of, old, value).map_err(|errors| errors.below(&PathElement::field(name)))?,
-            None => Some(value.clone()),
-        };
-        match value {
+    let mut merged = Map::new();
+    for (name, old) in live {
+        let value = match config.get(name) {
             Some(value) => {
-                merged.insert(name.clone(), value);
+                let of =
+                    fields.child(name).ok_or_else(|| SchemaErrors::one(SchemaError::undeclared(name)))?;
+                walk(of, old, value).map_err(|errors| errors.below(&PathElement::field(name)))?
             }
-            None => {
-                merged.remove(name);
-            }
-        }
+            None => Some(old.clone()),
+        };
+        merged.extend(value.map(|value| (name.clone(), value)));
+    }
+    for (name, value) in config.iter().filter(|(name, _)| !live.contains_key(*name)) {
+        merged.insert(name.clone(), value.clone());
     }
     Ok((!merged.is_empty()).then_some(Value::Object(merged)))
 }
@@ -140,4 +139,77 @@ fn list_items(list: &List<'_>, live: &[Value], config: &[Value]) -> Result<Optio
 fn first_repeated(elements: &[PathElement]) -> Option<&PathElement> {
     let mut seen = BTreeSet::new();
     elements.iter().find(|element| !seen.insert(*element))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::machinery::builtin;
+
+    fn merged(live: &Value, config: &Value) -> Result<Value, SchemaErrors> {
+        merge(Type::object(builtin::schema("io.k8s.api.core.v1.Pod").unwrap()), live, config)
+    }
+
+    #[test]
+    fn items_keep_the_order_of_the_configuration_and_others_their_place() {
+        for (live, config, want) in [
+            (&["a", "b", "c"][..], &["a"][..], &["a", "b", "c"][..]),
+            (&["a", "b"], &["c", "b"], &["a", "c", "b"]),
+            (&["a", "b", "c"], &["c", "a"], &["b", "c", "a"]),
+            (&["a", "b", "c", "d"], &["d", "b"], &["a", "c", "d", "b"]),
+            (&[], &["b", "a"], &["b", "a"]),
+            (&["a"], &[], &["a"]),
+            (&["a", "a", "b"], &["b"], &["a", "a", "b"]),
+        ] {
+            let object = |finalizers: &[&str]| json!({"metadata": {"finalizers": finalizers}});
+            assert_eq!(merged(&object(live), &object(config)), Ok(object(want)), "{live:?} {config:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_granular_is_merged_and_what_is_atomic_replaced() {
+        for (live, config, want) in [
+            (
+                json!({"metadata": {"labels": {"a": "1", "b": "2"}}}),
+                json!({"metadata": {"labels": {"b": "3"}, "annotations": {}}}),
+                json!({"metadata": {"labels": {"a": "1", "b": "3"}, "annotations": {}}}),
+            ),
+            (
+                json!({"spec": {"nodeSelector": {"a": "1"}, "tolerations": [{"key": "a"}]}}),
+                json!({"spec": {"nodeSelector": {"b": "2"}, "tolerations": [{"key": "b"}]}}),
+                json!({"spec": {"nodeSelector": {"b": "2"}, "tolerations": [{"key": "b"}]}}),
+            ),
+            (
+                json!({"spec": {"containers": [{"name": "a", "image": "x"}, {"name": "b"}]}}),
+                json!({"spec": {"containers": [{"name": "b", "image": "y", "env": []}, {"name": "a"}]}}),
+                json!({"spec": {"containers": [{"name": "b", "image": "y", "env": []}, {"name": "a", "image": "x"}]}}),
+            ),
+            (
+                json!({"metadata": {"labels": {"a": "1"}, "finalizers": ["a"]}, "spec": {"containers": null}}),
+                json!({"metadata": {"labels": null, "finalizers": []}, "spec": {"containers": []}}),
+                json!({"metadata": {"labels": {"a": "1"}, "finalizers": ["a"]}, "spec": {"containers": []}}),
+            ),
+        ] {
+            assert_eq!(merged(&live, &config), Ok(want), "{config}");
+        }
+    }
+
+    #[test]
+    fn without_a_schema_maps_are_merged_and_lists_replaced() {
+        let config = json!({"map": {"b": {"c": 2}}, "list": [2], "other": {"x": 1}});
+        assert_eq!(
+            merge(
+                Type::Deduced,
+                &json!({"map": {"a": 1, "b": {"d": 1}}, "list": [1], "other": "text"}),
+                &config
+            ),
+            Ok(json!({"map": {"a": 1, "b": {"c": 2, "d": 1}}, "list": [2], "other": {"x": 1}}))
+        );
+        assert_eq!(
+            merge(Type::Opaque, &json!({"map": {"a": 1}}), &json!({"map": {"b": 1}})),
+            Ok(json!({"map": {"b": 1}}))
+        );
+    }
 }

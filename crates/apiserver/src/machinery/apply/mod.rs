@@ -8,6 +8,7 @@ mod applied;
 mod atom;
 mod compare;
 mod conflict;
+mod created;
 mod field_set;
 mod filter;
 mod last_applied;
@@ -21,7 +22,11 @@ mod set_of;
 mod update;
 mod validate;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use serde_json::Value;
 
@@ -84,6 +89,10 @@ impl Version {
     fn of(&self) -> Type<'_> {
         Type::object(&self.schema)
     }
+
+    fn is_built_in(&self) -> bool {
+        self.schema.object().is_some_and(|object| object.name.is_some())
+    }
 }
 
 impl FieldManager {
@@ -123,24 +132,40 @@ impl FieldManager {
     }
 }
 
-/// Takes out what nobody owns: which object it is, and what the server alone says of it.
+/// The fields of `metadata` that nobody owns: which object it is, and what the server alone says of it.
+const STRIPPED_METADATA: [&str; 9] = [
+    "name",
+    "namespace",
+    "creationTimestamp",
+    "selfLink",
+    "uid",
+    "clusterName",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+];
+
+/// Takes out what nobody owns.
 fn strip_meta(fields: FieldSet) -> FieldSet {
-    use std::sync::LazyLock;
     static STRIPPED: LazyLock<FieldSet> = LazyLock::new(|| {
-        let of_metadata = [
-            "name",
-            "namespace",
-            "creationTimestamp",
-            "selfLink",
-            "uid",
-            "clusterName",
-            "generation",
-            "managedFields",
-            "resourceVersion",
-        ];
-        let metadata = of_metadata.map(|field| FieldSet::of_fields(&[&["metadata", field]]));
+        let metadata = STRIPPED_METADATA.map(|field| FieldSet::of_fields(&[&["metadata", field]]));
         let object = FieldSet::of_fields(&[&["apiVersion"], &["kind"], &["metadata"]]);
         metadata.into_iter().fold(object, FieldSet::union)
     });
     fields.difference(&STRIPPED)
+}
+
+/// The same with `fieldsV1`.
+fn strip_written_meta(fields: &mut Value) {
+    let Value::Object(fields) = fields else { return };
+    fields.remove("f:apiVersion");
+    fields.remove("f:kind");
+    let Some(Value::Object(metadata)) = fields.get_mut("f:metadata") else { return };
+    metadata.remove(".");
+    for field in STRIPPED_METADATA {
+        metadata.remove(format!("f:{field}").as_str());
+    }
+    if metadata.is_empty() {
+        fields.remove("f:metadata");
+    }
 }

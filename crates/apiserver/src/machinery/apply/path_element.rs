@@ -76,30 +76,9 @@ impl PathElement {
     /// Writes the element as it stands in `fieldsV1`.
     pub fn to_name(&self) -> String {
         match self {
-            Self::Field(name) => {
-                let mut text = String::with_capacity(name.len() + 2);
-                text.push_str("f:");
-                text.push_str(name);
-                text
-            }
-            Self::Key(fields) => {
-                let mut text = String::from("k:{");
-                for (position, (name, value)) in fields.iter().enumerate() {
-                    if position > 0 {
-                        text.push(',');
-                    }
-                    write_text(name, &mut text);
-                    text.push(':');
-                    write_json(value, &mut text);
-                }
-                text.push('}');
-                text
-            }
-            Self::Value(value) => {
-                let mut text = String::from("v:");
-                write_json(value, &mut text);
-                text
-            }
+            Self::Field(name) => field_name(name),
+            Self::Key(fields) => key_name(fields.iter().map(|(name, value)| (&**name, value))),
+            Self::Value(value) => value_name(value),
             Self::Index(index) => format!("i:{index}"),
         }
     }
@@ -112,6 +91,37 @@ impl PathElement {
             Self::Index(_) => 3,
         }
     }
+}
+
+/// A field as it stands in `fieldsV1`.
+pub fn field_name(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 2);
+    text.push_str("f:");
+    text.push_str(name);
+    text
+}
+
+/// A list item as it stands in `fieldsV1`, by its key fields, which are sorted.
+pub fn key_name<'k>(fields: impl Iterator<Item = (&'k str, &'k Value)>) -> String {
+    let mut text = String::with_capacity(32);
+    text.push_str("k:{");
+    for (position, (name, value)) in fields.enumerate() {
+        if position > 0 {
+            text.push(',');
+        }
+        write_text(name, &mut text);
+        text.push(':');
+        write_json(value, &mut text);
+    }
+    text.push('}');
+    text
+}
+
+/// An item of a set as it stands in `fieldsV1`.
+pub fn value_name(value: &Value) -> String {
+    let mut text = String::from("v:");
+    write_json(value, &mut text);
+    text
 }
 
 /// As it stands in a path that people read: `.spec.containers[name="web"]`.
@@ -211,14 +221,21 @@ fn compare_numbers(left: &Number, right: &Number) -> Ordering {
 
 /// Whether two values are the same to Kubernetes, to which `1` and `1.0` are one number.
 pub fn equal(left: &Value, right: &Value) -> bool {
+    left == right || equal_but_for_numbers(left, right)
+}
+
+fn equal_but_for_numbers(left: &Value, right: &Value) -> bool {
     match (left, right) {
-        (Value::Number(_), Value::Number(_)) => left == right || compare(left, right).is_eq(),
+        (Value::Number(_), Value::Number(_)) => compare(left, right).is_eq(),
         (Value::Array(left), Value::Array(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal(left, right))
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| equal_but_for_numbers(left, right))
         }
         (Value::Object(left), Value::Object(right)) => {
-            left.len() == right.len()
-                && left.iter().all(|(name, left)| right.get(name).is_some_and(|right| equal(left, right)))
+            let same = |(name, left): (&String, &Value)| {
+                right.get(name).is_some_and(|right| equal_but_for_numbers(left, right))
+            };
+            left.len() == right.len() && left.iter().all(same)
         }
         _ => left == right,
     }
@@ -243,7 +260,9 @@ fn readable(value: &Value) -> String {
             format!("[{}]", items.join(","))
         }
         Value::Object(map) => {
-            map.iter().map(|(name, value)| format!("{name}={}", readable(value))).collect::<String>()
+            let entries: Vec<String> =
+                map.iter().map(|(name, value)| format!("{name}={}", readable(value))).collect();
+            entries.concat()
         }
         scalar => scalar.to_string(),
     }

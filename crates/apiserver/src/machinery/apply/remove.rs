@@ -74,3 +74,36 @@ fn without(of: Type<'_>, value: &Value, fields: &FieldSet) -> Value {
         _ => Value::Null,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::machinery::builtin;
+
+    #[test]
+    fn fields_and_items_go_and_what_is_left_empty_stays() {
+        let schema = builtin::schema("io.k8s.api.core.v1.Pod").unwrap();
+        let value = json!({
+            "metadata": {"labels": {"a": "1"}, "finalizers": ["x", "y"]},
+            "spec": {"containers": [{"name": "a", "image": "i"}, {"name": "b"}], "hostname": "h"},
+        });
+        for (fields, want) in [
+            (
+                json!({"f:metadata": {"f:labels": {"f:a": {}}, "f:finalizers": {"v:\"x\"": {}}}}),
+                json!({"metadata": {"labels": {}, "finalizers": ["y"]}, "spec": value["spec"]}),
+            ),
+            (
+                json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:name": {}, "f:image": {}},
+                    "k:{\"name\":\"b\"}": {}}}}),
+                json!({"metadata": value["metadata"], "spec": {"containers": [{}], "hostname": "h"}}),
+            ),
+            (json!({"f:metadata": {}, "f:spec": {}}), json!(null)),
+            (json!({"f:nothing": {}, "f:spec": {"f:none": {}}}), value.clone()),
+        ] {
+            let set = FieldSet::from_fields_v1(&fields).unwrap();
+            assert_eq!(remove(Type::object(schema), &value, &set), want, "{fields}");
+        }
+    }
+}

@@ -38,10 +38,13 @@ impl ScaleFields {
         self
     }
 
-    /// The path in a version that is known; `None` within if it has none.
-    fn path(&self, api_version: &str) -> Option<Option<&[PathElement]>> {
-        let (_, path) = self.paths.iter().find(|(version, _)| version == api_version)?;
-        Some(path.as_deref())
+    /// The path in a version that has one.
+    fn path(&self, api_version: &str) -> Option<&[PathElement]> {
+        self.paths.iter().find(|(version, _)| version == api_version)?.1.as_deref()
+    }
+
+    fn knows(&self, api_version: &str) -> bool {
+        self.paths.iter().any(|(version, _)| version == api_version)
     }
 
     /// The entries of a `Scale` made of an object with these entries.
@@ -50,13 +53,10 @@ impl ScaleFields {
     /// Entries that make no sense.
     pub fn to_scale(&self, entries: Option<&Value>) -> Result<Option<Value>, InvalidManagedFields> {
         let mut managed = ManagedFields::decode(entries)?;
-        managed.retain(|entry| match self.path(&entry.api_version) {
-            Some(Some(path)) => entry.fields.has(path),
-            _ => false,
-        });
+        managed.retain(|entry| self.path(&entry.api_version).is_some_and(|path| entry.fields().has(path)));
         for entry in managed.iter_mut() {
-            entry.api_version = SCALE_VERSION.to_owned();
-            entry.fields = replicas_of_scale();
+            SCALE_VERSION.clone_into(&mut entry.api_version);
+            entry.set_fields(replicas_of_scale());
         }
         Ok(managed.encode())
     }
@@ -73,25 +73,24 @@ impl ScaleFields {
         let before = ManagedFields::decode(entries)?;
         let mut scale = ManagedFields::decode(scale_entries)?;
         let mut after = ManagedFields::default();
-        for entry in before.iter() {
-            let Some(path) = self.path(&entry.api_version) else { continue };
+        for entry in before.iter().filter(|entry| self.knows(&entry.api_version)) {
             let mut entry = entry.clone();
-            if let Some(path) = path.filter(|path| entry.fields.has(path))
+            if let Some(path) = self.path(&entry.api_version).filter(|path| entry.fields().has(path))
                 && scale.remove(&entry.manager).is_none()
             {
                 // Somebody took it over.
-                entry.fields = entry.fields.difference(&FieldSet::of_path(path));
-                if entry.fields.is_empty() {
+                entry.lose(&FieldSet::of_path(path));
+                if entry.is_empty() {
                     continue;
                 }
             }
             after.insert(entry);
         }
         let replicas = replicas_of_scale();
-        for entry in scale.iter().filter(|entry| !entry.fields.intersection(&replicas).is_empty()) {
+        for entry in scale.iter().filter(|entry| !entry.fields().intersection(&replicas).is_empty()) {
             let mut entry = entry.clone();
-            let path = self.path(&self.api_version).flatten().unwrap_or_default();
-            entry.fields = FieldSet::of_path(path);
+            let path = self.path(&self.api_version).unwrap_or_default();
+            entry.set_fields(FieldSet::of_path(path));
             entry.api_version.clone_from(&self.api_version);
             // As Kubernetes has it: the time of the entry before, if the manager had one.
             entry.time = before.get(&entry.manager).and_then(|before| before.time.clone());
@@ -103,4 +102,95 @@ impl ScaleFields {
 
 fn replicas_of_scale() -> FieldSet {
     FieldSet::of_fields(&[&["spec", "replicas"]])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: &str = "2024-05-01T00:00:00Z";
+
+    fn entry(manager: &str, operation: &str, api_version: &str, subresource: &str, fields: Value) -> Value {
+        let mut entry = json!({"manager": manager, "operation": operation, "apiVersion": api_version,
+            "time": NOW, "fieldsType": "FieldsV1", "fieldsV1": fields});
+        if !subresource.is_empty() {
+            entry["subresource"] = subresource.into();
+        }
+        entry
+    }
+
+    fn timeless(mut entry: Value) -> Value {
+        entry.as_object_mut().unwrap().remove("time");
+        entry
+    }
+
+    #[test]
+    fn who_owns_the_replicas_is_seen_on_the_scale() {
+        let fields =
+            ScaleFields::new("apps/v1", &["spec", "replicas"]).with_other_version("apps/v1beta9", None);
+        let entries = json!([
+            entry("a", "Apply", "apps/v1", "", json!({"f:spec": {"f:replicas": {}, "f:selector": {}}})),
+            entry("b", "Update", "apps/v1", "", json!({"f:spec": {"f:selector": {}}})),
+            entry("c", "Apply", "apps/v1beta9", "", json!({"f:spec": {"f:replicas": {}}})),
+        ]);
+        assert_eq!(
+            fields.to_scale(Some(&entries)).unwrap(),
+            Some(json!([entry("a", "Apply", "autoscaling/v1", "", json!({"f:spec": {"f:replicas": {}}}))]))
+        );
+        assert!(fields.to_scale(Some(&json!([{}]))).is_err());
+    }
+
+    #[test]
+    fn who_takes_the_replicas_over_on_the_scale_owns_them() {
+        let fields =
+            ScaleFields::new("apps/v1", &["spec", "replicas"]).with_other_version("apps/v1beta9", None);
+        let replicas = json!({"f:spec": {"f:replicas": {}}});
+        let both = json!({"f:spec": {"f:replicas": {}, "f:selector": {}}});
+        let selector = json!({"f:spec": {"f:selector": {}}});
+        let before = entry("a", "Apply", "apps/v1", "", both.clone());
+        for (entries, scale, want) in [
+            // Nobody did.
+            (
+                json!([before]),
+                json!([entry("a", "Apply", "autoscaling/v1", "", replicas.clone())]),
+                json!([before]),
+            ),
+            // Another applier, and another updater.
+            (
+                json!([before]),
+                json!([entry("s", "Apply", "autoscaling/v1", "scale", replicas.clone())]),
+                json!([
+                    timeless(entry("s", "Apply", "apps/v1", "scale", replicas.clone())),
+                    entry("a", "Apply", "apps/v1", "", selector.clone()),
+                ]),
+            ),
+            (
+                json!([before]),
+                json!([entry("s", "Update", "autoscaling/v1", "scale", replicas.clone())]),
+                json!([
+                    entry("a", "Apply", "apps/v1", "", selector),
+                    timeless(entry("s", "Update", "apps/v1", "scale", replicas.clone())),
+                ]),
+            ),
+            // The same applier, on the scale; nothing else was its own.
+            (
+                json!([entry("a", "Apply", "apps/v1", "", replicas.clone())]),
+                json!([entry("a", "Apply", "autoscaling/v1", "scale", replicas.clone())]),
+                json!([timeless(entry("a", "Apply", "apps/v1", "scale", replicas.clone()))]),
+            ),
+            // Versions without replicas are kept, versions that are not known are not.
+            (
+                json!([
+                    entry("x", "Update", "apps/v0", "", both.clone()),
+                    entry("y", "Update", "apps/v1beta9", "", both.clone()),
+                ]),
+                json!([]),
+                json!([entry("y", "Update", "apps/v1beta9", "", both.clone())]),
+            ),
+        ] {
+            assert_eq!(fields.to_object(Some(&entries), Some(&scale)).unwrap(), Some(want), "{scale}");
+        }
+    }
 }

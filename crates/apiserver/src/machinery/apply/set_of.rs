@@ -89,3 +89,66 @@ pub fn with_named_fields(of: Type<'_>, fields: &FieldSet) -> FieldSet {
     });
     FieldSet::of_nodes(nodes.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::machinery::builtin;
+
+    #[test]
+    fn a_value_has_its_leaves_its_items_and_its_entries() {
+        let schema = builtin::schema("io.k8s.api.core.v1.Pod").unwrap();
+        for (value, want) in [
+            (
+                json!({"metadata": {"labels": {"a": "1"}, "annotations": {}, "finalizers": []}}),
+                json!({"f:metadata": {"f:annotations": {}, "f:labels": {"f:a": {}}}}),
+            ),
+            (
+                json!({"spec": {"containers": [{"name": "a", "ports": [{"containerPort": 80}], "command": ["x"]}]}}),
+                json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {
+                    ".": {}, "f:command": {}, "f:name": {},
+                    "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}},
+                }}}}),
+            ),
+            (
+                json!({"spec": {"nodeSelector": {"a": "b"}, "hostname": null, "containers": null}}),
+                json!({"f:spec": {"f:containers": {}, "f:hostname": {}, "f:nodeSelector": {}}}),
+            ),
+            (
+                json!({"metadata": {"finalizers": ["a", "b", "a"]}}),
+                json!({"f:metadata": {"f:finalizers": {"v:\"a\"": {}, "v:\"b\"": {}}}}),
+            ),
+            (
+                json!({"spec": {"containers": [{"name": "a", "image": "x"}, {"name": "a", "image": "y"}]}}),
+                json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {}}}}),
+            ),
+        ] {
+            assert_eq!(set_of(Type::object(schema), &value).to_fields_v1(), want, "{value}");
+        }
+        let value = json!({"a": {"b": [1], "c": {}, "d": {"e": 1}}});
+        assert_eq!(
+            set_of(Type::Deduced, &value).to_fields_v1(),
+            json!({"f:a": {".": {}, "f:b": {}, "f:c": {}, "f:d": {".": {}, "f:e": {}}}})
+        );
+    }
+
+    #[test]
+    fn declared_fields_on_the_way_are_named_and_entries_are_not() {
+        let schema = builtin::schema("io.k8s.api.core.v1.Pod").unwrap();
+        let fields = json!({
+            "f:metadata": {"f:labels": {"f:a": {}}},
+            "f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:resources": {"f:limits": {"f:cpu": {}}}}}},
+        });
+        let fields = FieldSet::from_fields_v1(&fields).unwrap();
+        assert_eq!(
+            with_named_fields(Type::object(schema), &fields).to_fields_v1(),
+            json!({
+                "f:metadata": {".": {}, "f:labels": {".": {}, "f:a": {}}},
+                "f:spec": {".": {}, "f:containers": {".": {}, "k:{\"name\":\"a\"}": {
+                    "f:resources": {".": {}, "f:limits": {".": {}, "f:cpu": {}}}}}},
+            })
+        );
+    }
+}

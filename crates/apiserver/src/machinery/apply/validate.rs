@@ -173,3 +173,60 @@ fn mismatch(scalar: Scalar, value: &Value) -> Option<String> {
         (Scalar::Untyped, _) => Some(format!("expected any scalar, got &{{{}}}", go_format::plain(value))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::machinery::builtin;
+
+    #[test]
+    fn what_does_not_fit_is_told_in_kubernetes_words() {
+        let schema = builtin::schema("io.k8s.api.core.v1.Pod").unwrap();
+        for (value, want) in [
+            (json!({"bogus": 1}), ".bogus: field not declared in schema"),
+            (json!({"spec": {"bogus": 1}}), ".spec.bogus: field not declared in schema"),
+            (
+                json!({"metadata": {"labels": {"a": 1}}}),
+                ".metadata.labels.a: expected string, got &value.valueUnstructured{Value:1}",
+            ),
+            (
+                json!({"spec": {"terminationGracePeriodSeconds": "x"}}),
+                ".spec.terminationGracePeriodSeconds: expected numeric (int or float), got string",
+            ),
+            (json!({"spec": {"hostNetwork": "x"}}), ".spec.hostNetwork: expected boolean, got &{x}"),
+            (json!({"spec": {"containers": {"a": 1}}}), ".spec.containers: expected list, got &{map[a:1]}"),
+            (json!({"spec": [1]}), ".spec: expected map, got &{[1]}"),
+            (
+                json!({"spec": {"containers": [{"name": "a"}, {"name": "a"}]}}),
+                ".spec.containers: duplicate entries for key [name=\"a\"]",
+            ),
+            (
+                json!({"metadata": {"finalizers": [null]}}),
+                ".metadata.finalizers: element 0: associative list without keys has an element that's an explicit null",
+            ),
+            (
+                json!({"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": []}}}],
+                    "tolerations": [{"key": 1}]}}),
+                "errors:\n  .spec.containers[name=\"a\"].resources.limits.cpu: expected any scalar, got &{[]}\n  \
+                 .spec.tolerations[0].key: expected string, got &value.valueUnstructured{Value:1}",
+            ),
+        ] {
+            let errors = validate(Type::object(schema), &value, false).unwrap_err();
+            assert_eq!(errors.to_string(), want, "{value}");
+        }
+        let fits = json!({"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": 1}}}], "nodeName": null}});
+        assert_eq!(validate(Type::object(schema), &fits, false), Ok(()));
+        let twice = json!({"metadata": {"finalizers": ["a", "a"]}});
+        assert_eq!(validate(Type::object(schema), &twice, true), Ok(()));
+    }
+
+    #[test]
+    fn errors_are_bounded() {
+        let schema = builtin::schema("io.k8s.api.core.v1.ConfigMap").unwrap();
+        let data: serde_json::Map<String, Value> = (0..1000).map(|n| (n.to_string(), json!(n))).collect();
+        let errors = validate(Type::object(schema), &json!({"data": data}), false).unwrap_err();
+        assert_eq!(errors.0.len(), ERRORS_MAX);
+    }
+}

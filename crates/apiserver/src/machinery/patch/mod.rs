@@ -1,4 +1,4 @@
-//! Changing an object by a patch: operations ([`json`], RFC 6902), a partial object ([`merge`], RFC 7386), or a
+//! Changing an object by a patch: operations ([`mod@json`], RFC 6902), a partial object ([`mod@merge`], RFC 7386), or a
 //! partial object merged as the kind's schema says ([`strategic`]).
 
 pub mod json;
@@ -91,7 +91,7 @@ pub enum PatchType {
 /// A patch as it was sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Patch {
-    patch_type: PatchType,
+    sort: PatchType,
     document: Value,
     /// What strict decoding finds: fields that were given twice or that operations do not have. With
     /// `fieldValidation=Warn` they are warnings, with `Strict` they make the patch [`PatchError::unfit`].
@@ -121,7 +121,7 @@ impl Patch {
                 strict_errors.extend(json::check(&sent.value)?);
             }
         }
-        Ok(Self { patch_type, document: sent.value, strict_errors })
+        Ok(Self { sort: patch_type, document: sent.value, strict_errors })
     }
 
     /// Applies the patch to an object of a kind with this schema. What comes out of it is still to be conformed: it
@@ -130,7 +130,7 @@ impl Patch {
     /// # Errors
     /// What does not fit the object.
     pub fn apply(&self, schema: &Schema, object: Value) -> Result<Value, PatchError> {
-        match self.patch_type {
+        match self.sort {
             PatchType::Json => json::patch(object, &self.document),
             PatchType::Merge => merge::patch(object, self.document.clone()),
             PatchType::Strategic => strategic::patch(schema, object, self.document.clone()),

@@ -1,16 +1,29 @@
 //! Floating-point numbers as Go writes them (`strconv`, `%g`).
 
+use serde_json::Number;
+
 /// A number in a document: as short as it can be, with an exponent from 1e6 on and below 1e-4. One without a fraction
 /// is an integer, if it fits, since it comes from JSON.
 pub(super) fn written(number: f64) -> String {
-    // Both bounds are exact as numbers: below them the number fits.
-    if number.fract() == 0.0
-        && number >= -9_223_372_036_854_775_808.0
-        && number < 18_446_744_073_709_551_616.0
-    {
-        return format!("{}", number as i128);
+    match integer(number) {
+        Some(integer) => integer.to_string(),
+        None => shortest(&format!("{number:e}")),
     }
-    shortest(number, &format!("{number:e}"))
+}
+
+/// A number as JSON has it, where one without a fraction is an integer if it fits; none if it is infinite or no number.
+pub(super) fn number(number: f64) -> Option<Number> {
+    integer(number).or_else(|| Number::from_f64(number))
+}
+
+fn integer(number: f64) -> Option<Number> {
+    // Both bounds are exact as numbers: below them the number fits.
+    match number {
+        _ if number.fract() != 0.0 => None,
+        -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0 => Some((number as i64).into()),
+        9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0 => Some((number as u64).into()),
+        _ => None,
+    }
 }
 
 /// A number as the key of a map, where Go keeps but half of its digits.
@@ -22,11 +35,11 @@ pub(super) fn key(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
-    shortest(number.into(), &format!("{number:e}"))
+    shortest(&format!("{number:e}"))
 }
 
 /// `scientific` is the number with its shortest digits, such as `1.5e-7`.
-fn shortest(number: f64, scientific: &str) -> String {
+fn shortest(scientific: &str) -> String {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..6).contains(&exponent) {
@@ -34,7 +47,6 @@ fn shortest(number: f64, scientific: &str) -> String {
         return shifted(mantissa, exponent);
     }
     let sign = if exponent < 0 { '-' } else { '+' };
-    debug_assert!(number != 0.0, "the exponent of zero is zero");
     format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
 }
 

@@ -3,10 +3,13 @@
 
 mod float;
 mod merge_sort;
+mod reader;
 mod scalar;
 mod timestamp;
+mod tree;
 mod writer;
 
+pub use reader::{Document, read};
 pub use writer::write;
 
 #[cfg(test)]

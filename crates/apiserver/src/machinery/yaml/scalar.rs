@@ -126,8 +126,7 @@ fn decimal(text: &str) -> Option<Scalar> {
     let (whole, fraction) =
         mantissa.split_once('.').map_or((mantissa, None), |(whole, rest)| (whole, Some(rest)));
     let is_mantissa = match fraction {
-        None => is_digits(whole),
-        Some("") => is_digits(whole),
+        None | Some("") => is_digits(whole),
         Some(fraction) => is_digits(fraction) && (whole.is_empty() || is_digits(whole)),
     };
     if !is_mantissa || !exponent.is_none_or(is_digits) {

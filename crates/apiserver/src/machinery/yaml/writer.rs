@@ -64,7 +64,7 @@ impl Writer {
         }
         let outer = self.indent;
         // A list that belongs to a key starts where the key does.
-        if !(in_mapping && !self.only_indention) || outer.is_none() {
+        if !in_mapping || self.only_indention || outer.is_none() {
             self.indent = Some(outer.map_or(0, |indent| indent + INDENT));
         }
         for item in items {

@@ -20,6 +20,7 @@ use crate::{
 /// The behaviour of Services. Addresses are allocated before [`Strategy::prepare_update`] and validation, by
 /// [`allocation::assign`].
 pub static STRATEGY: Strategy = Strategy {
+    returns_deleted: true,
     name_rule: format::dns1123_label_name,
     default,
     prepare_update: drop_what_the_new_type_has_not,

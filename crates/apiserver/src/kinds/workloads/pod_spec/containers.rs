@@ -300,3 +300,170 @@ fn validate_restart_policy(errors: &mut FieldErrors, path: &Path<'_>, container:
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::kinds::workloads::testing::{assert_lines, container, container_errors, spec_errors, with};
+
+    #[test]
+    fn containers_are_validated() {
+        for (container, want) in [
+            (json!({}), vec![]),
+            (
+                json!({"name": "", "image": ""}),
+                vec!["spec.containers[0].name: Required value", "spec.containers[0].image: Required value"],
+            ),
+            (
+                json!({"name": "A"}),
+                vec![
+                    "spec.containers[0].name: Invalid value: \"A\": a lowercase RFC 1123 label must consist of…",
+                ],
+            ),
+            (
+                json!({"terminationMessagePolicy": "x", "imagePullPolicy": "y"}),
+                vec![
+                    "spec.containers[0].terminationMessagePolicy: Unsupported value: \"x\": supported values: \"File\", \"FallbackToLogsOnError\"",
+                    "spec.containers[0].imagePullPolicy: Unsupported value: \"y\": supported values: \"Always\", \"IfNotPresent\", \"Never\"",
+                ],
+            ),
+            (
+                json!({"ports": [
+                    {"containerPort": 0, "protocol": "TCP"},
+                    {"containerPort": 70000, "hostPort": -1, "protocol": "x", "name": "http"},
+                    {"containerPort": 1, "protocol": "TCP", "name": "http"},
+                    {"containerPort": 1, "protocol": "TCP", "name": "--"},
+                ]}),
+                vec![
+                    "spec.containers[0].ports[0].containerPort: Required value",
+                    "spec.containers[0].ports[1].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+                    "spec.containers[0].ports[1].hostPort: Invalid value: -1: must be between 1 and 65535, inclusive",
+                    "spec.containers[0].ports[1].protocol: Unsupported value: \"x\": supported values: \"SCTP\", \"TCP\", \"UDP\"",
+                    "spec.containers[0].ports[2].name: Duplicate value: \"http\"",
+                    "spec.containers[0].ports[3].name: Invalid value: \"--\": must contain at least one letter (a-z)",
+                    "spec.containers[0].ports[3].name: Invalid value: \"--\": must not contain consecutive hyphens",
+                    "spec.containers[0].ports[3].name: Invalid value: \"--\": must not begin or end with a hyphen",
+                ],
+            ),
+            (
+                json!({"resizePolicy": [
+                    {"resourceName": "cpu", "restartPolicy": "NotRequired"},
+                    {"resourceName": "cpu", "restartPolicy": "x"},
+                    {"resourceName": "", "restartPolicy": ""},
+                ]}),
+                vec![
+                    "spec.containers[0].resizePolicy[1]: Duplicate value: \"cpu\"",
+                    "spec.containers[0].resizePolicy: Unsupported value: \"x\": supported values: \"NotRequired\", \"RestartContainer\"",
+                    "spec.containers[0].resizePolicy: Required value",
+                    "spec.containers[0].resizePolicy: Required value",
+                ],
+            ),
+        ] {
+            assert_lines(&container_errors(&container), &want, &container);
+        }
+    }
+
+    #[test]
+    fn names_and_ports_are_taken_once() {
+        let with_port = |name: &str| {
+            container(
+                &json!({"name": name, "ports": [{"containerPort": 1, "hostPort": 1, "protocol": "TCP"}]}),
+            )
+        };
+        for (spec, want) in [
+            (json!({"containers": []}), vec!["spec.containers: Required value"]),
+            (
+                json!({"containers": [with_port("a"), with_port("b"), container(&json!({"name": "a"}))]}),
+                vec![
+                    "spec.containers[2].name: Duplicate value: \"a\"",
+                    "spec.containers[1].ports[0].hostPort: Duplicate value: \"TCP//1\"",
+                ],
+            ),
+            (
+                json!({"initContainers": [with_port("a"), with_port("b"), container(&json!({}))]}),
+                vec!["spec.initContainers[2].name: Duplicate value: \"c\""],
+            ),
+        ] {
+            assert_lines(&spec_errors(&spec), &want, &spec);
+        }
+    }
+
+    #[test]
+    fn only_sidecars_among_init_containers_are_probed() {
+        let probe = json!({"exec": {"command": ["x"]}, "successThreshold": 1});
+        let hooks = json!({"name": "i", "livenessProbe": probe, "lifecycle": {"preStop": {"exec": {"command": ["x"]}}}});
+        let sidecar = with(hooks.clone(), &json!({"restartPolicy": "Always"}));
+        for (init, want) in [
+            (
+                hooks,
+                vec![
+                    "spec.initContainers[0].lifecycle: Forbidden: may not be set for init containers without restartPolicy=Always",
+                    "spec.initContainers[0].livenessProbe: Forbidden: may not be set for init containers without restartPolicy=Always",
+                ],
+            ),
+            (sidecar, vec![]),
+        ] {
+            let spec = json!({"initContainers": [container(&init)]});
+            assert_lines(&spec_errors(&spec), &want, &spec);
+        }
+    }
+
+    #[test]
+    fn restart_rules_need_a_policy() {
+        let rule = json!({"action": "Restart", "exitCodes": {"operator": "In", "values": [1]}});
+        for (container, want) in [
+            (json!({"restartPolicy": "Never", "restartPolicyRules": [rule]}), vec![]),
+            (
+                json!({"restartPolicy": "x"}),
+                vec![
+                    "spec.containers[0].restartPolicy: Unsupported value: \"x\": supported values: \"Always\", \"Never\", \"OnFailure\"",
+                ],
+            ),
+            (
+                json!({"restartPolicyRules": [rule, {"action": "x", "exitCodes": {"operator": "y"}}, {"action": "Restart"}]}),
+                vec![
+                    "spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used",
+                    "spec.containers[0].restartPolicyRules[1].action: Unsupported value: \"x\": supported values: \"Restart\"",
+                    "spec.containers[0].restartPolicyRules[1].exitCodes.operator: Unsupported value: \"y\": supported values: \"In\", \"NotIn\"",
+                    "spec.containers[0].restartPolicyRules[2].exitCodes: Required value: must be specified",
+                ],
+            ),
+        ] {
+            assert_lines(&container_errors(&container), &want, &container);
+        }
+    }
+
+    #[test]
+    fn ephemeral_containers_only_look() {
+        let ephemeral = |more| container(&with(json!({"name": "e"}), &more));
+        for (container, want) in [
+            (json!({"targetContainerName": "c"}), vec![]),
+            (
+                json!({"name": "c", "image": " i ", "targetContainerName": "x"}),
+                vec![
+                    "spec.ephemeralContainers[0].image: Invalid value: \" i \": must not have leading or trailing whitespace",
+                    "spec.ephemeralContainers[0].name: Duplicate value: \"c\"",
+                    "spec.ephemeralContainers[0].targetContainerName: Not found: \"x\"",
+                ],
+            ),
+            (
+                json!({
+                    "ports": [{"containerPort": 1, "protocol": "TCP"}],
+                    "resources": {"limits": {"cpu": "1"}},
+                    "livenessProbe": {},
+                    "volumeMounts": [{"name": "v", "mountPath": "/m", "subPath": "s"}],
+                }),
+                vec![
+                    "spec.ephemeralContainers[0].ports: Forbidden: cannot be set for an Ephemeral Container",
+                    "spec.ephemeralContainers[0].resources: Forbidden: cannot be set for an Ephemeral Container",
+                    "spec.ephemeralContainers[0].livenessProbe: Forbidden: cannot be set for an Ephemeral Container",
+                    "spec.ephemeralContainers[0].volumeMounts[0].subPath: Forbidden: cannot be set for an Ephemeral Container",
+                ],
+            ),
+        ] {
+            let spec = json!({"ephemeralContainers": [ephemeral(container)], "volumes": [{"name": "v"}]});
+            assert_lines(&spec_errors(&spec), &want, &spec);
+        }
+    }
+}

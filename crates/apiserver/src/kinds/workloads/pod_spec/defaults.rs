@@ -22,8 +22,27 @@ const MODE: i64 = 0o644;
 /// How long the token in a projected volume is good for: an hour.
 const TOKEN_SECONDS: i64 = 3600;
 
-/// Fills in a template: `metadata` and `spec`.
+/// Annotations that were fields of Pods long ago, and are forgotten.
+const FORGOTTEN: [&str; 4] = [
+    "pod.alpha.kubernetes.io/init-container-statuses",
+    "pod.alpha.kubernetes.io/init-containers",
+    "pod.beta.kubernetes.io/init-container-statuses",
+    "pod.beta.kubernetes.io/init-containers",
+];
+
+/// Fills in a template, or a Pod: `metadata` and `spec`.
 pub fn fill_template(template: &mut Fields) {
+    if let Some(metadata) = object_mut(template, "metadata")
+        && let Some(annotations) = object_mut(metadata, "annotations")
+    {
+        let before = annotations.len();
+        for key in FORGOTTEN {
+            annotations.remove(key);
+        }
+        if annotations.is_empty() && before > 0 {
+            metadata.remove("annotations");
+        }
+    }
     if let Some(spec) = object_mut(template, "spec") {
         fill_spec(spec);
     }
@@ -36,6 +55,7 @@ pub fn fill_spec(spec: &mut Fields) {
     fill(spec, "dnsPolicy", "ClusterFirst");
     fill(spec, "securityContext", Map::new());
     fill(spec, "schedulerName", "default-scheduler");
+    fill_account(spec);
     for volume in objects_mut(spec, "volumes") {
         fill_volume(volume);
     }
@@ -47,6 +67,20 @@ pub fn fill_spec(spec: &mut Fields) {
     round_amounts(spec, "overhead");
     if let Some(resources) = object_mut(spec, "resources") {
         round_requirements(resources);
+    }
+}
+
+/// The account has two names; where they differ the newer is right.
+fn fill_account(spec: &mut Fields) {
+    const NAMES: [&str; 2] = ["serviceAccountName", "serviceAccount"];
+    let is_name = |name: &&Value| name.as_str().is_some_and(|name| !name.is_empty());
+    let name = NAMES.iter().find_map(|field| spec.get(*field).filter(is_name)).cloned();
+    if let Some(name) = name
+        && NAMES.iter().any(|field| spec.get(*field) != Some(&name))
+    {
+        for field in NAMES {
+            spec.insert(field.to_owned(), name.clone());
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The environment of a container: variables, where their values come from, and sources of many at once.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::{aggregate::quantity, rules};
@@ -240,6 +242,9 @@ pub fn validate_files(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
     let uses_files = |container: &Value| {
         list(container, "env").iter().any(|variable| present(&variable["valueFrom"], "fileKeyRef").is_some())
     };
+    // The last of several of one name counts.
+    let volumes: HashMap<&str, &Value> =
+        list(spec, "volumes").iter().map(|volume| (text(volume, "name"), volume)).collect();
     super::visit_containers(path, spec, |path, container| {
         if !uses_files(container) {
             return;
@@ -252,9 +257,7 @@ pub fn validate_files(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
             let place = place.child("valueFrom");
             let place = place.child("fileKeyRef");
             let place = place.child("volumeName");
-            // The last of several of one name counts.
-            let volume = list(spec, "volumes").iter().rev().find(|volume| text(volume, "name") == name);
-            match volume {
+            match volumes.get(name) {
                 None => errors.not_found(&place, name),
                 Some(volume) if present(volume, "emptyDir").is_none() => {
                     errors.invalid(&place, name, "referenced volume must be of type emptyDir");
@@ -263,4 +266,170 @@ pub fn validate_files(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::kinds::workloads::testing::{assert_lines, container, container_errors, spec_errors};
+
+    #[test]
+    fn variables_have_one_value() {
+        let from = |source| json!([{"name": "A", "valueFrom": source}]);
+        let cases = [
+            (
+                json!([{"name": "A.b-c"}, {"name": ""}, {"name": "a=b"}]),
+                vec![
+                    "spec.containers[0].env[1].name: Required value",
+                    "spec.containers[0].env[2].name: Invalid value: \"a=b\": a valid environment variable name must consist only of printable ASCII characters other than '='",
+                ],
+            ),
+            (
+                from(json!({})),
+                vec![
+                    "spec.containers[0].env[0].valueFrom: Invalid value: \"\": must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
+                ],
+            ),
+            (
+                json!([{"name": "A", "value": "x", "valueFrom": {"configMapKeyRef": {"name": "m", "key": "k"}}}]),
+                vec![
+                    "spec.containers[0].env[0].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty",
+                ],
+            ),
+            (
+                from(
+                    json!({"configMapKeyRef": {"name": "m", "key": "k"}, "secretKeyRef": {"name": "s", "key": "k"}}),
+                ),
+                vec![
+                    "spec.containers[0].env[0].valueFrom: Invalid value: \"\": may not have more than one field specified at a time",
+                ],
+            ),
+            (
+                from(json!({"configMapKeyRef": {"name": "m", "key": "a/b"}})),
+                vec![
+                    "spec.containers[0].env[0].valueFrom.configMapKeyRef.key: Invalid value: \"a/b\": a valid config key must consist of…",
+                ],
+            ),
+            (
+                from(json!({"secretKeyRef": {"name": "s", "key": ""}})),
+                vec!["spec.containers[0].env[0].valueFrom.secretKeyRef.key: Required value"],
+            ),
+        ];
+        for (env, want) in cases {
+            assert_lines(&container_errors(&json!({ "env": env })), &want, &env);
+        }
+    }
+
+    #[test]
+    fn variables_show_some_fields() {
+        for (field, want) in [
+            ("metadata.name", vec![]),
+            ("metadata.labels['app']", vec![]),
+            ("metadata.annotations['A/b']", vec![]),
+            ("spec.host", vec![]),
+            (
+                "metadata.labels",
+                vec![
+                    "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Unsupported value: \"metadata.labels\": supported values: \"metadata.name\", \"metadata.namespace\", \"metadata.uid\", \"spec.nodeName\", \"spec.serviceAccountName\", \"status.hostIP\", \"status.hostIPs\", \"status.podIP\", \"status.podIPs\"",
+                ],
+            ),
+            (
+                "metadata.labels['a b']",
+                vec![
+                    "spec.containers[0].env[0].valueFrom.fieldRef: Invalid value: \"a b\": name part must consist of…",
+                ],
+            ),
+            (
+                "metadata.name['a']",
+                vec![
+                    "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: \"metadata.name['a']\": error converting fieldPath: field label does not support subscript: metadata.name['a']",
+                ],
+            ),
+            (
+                "spec.x",
+                vec![
+                    "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: \"spec.x\": error converting fieldPath: field label not supported: spec.x",
+                ],
+            ),
+            ("", vec!["spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Required value"]),
+        ] {
+            let env =
+                json!([{"name": "A", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": field}}}]);
+            assert_lines(&container_errors(&json!({ "env": env })), &want, &env);
+        }
+    }
+
+    #[test]
+    fn variables_show_resources() {
+        for (reference, want) in [
+            (json!({"resource": "limits.cpu", "divisor": "1m"}), vec![]),
+            (json!({"resource": "limits.hugepages-2Mi", "divisor": "1Mi"}), vec![]),
+            (
+                json!({"resource": ""}),
+                vec!["spec.containers[0].env[0].valueFrom.resourceFieldRef.resource: Required value"],
+            ),
+            (
+                json!({"resource": "limits.x"}),
+                vec![
+                    "spec.containers[0].env[0].valueFrom.resourceFieldRef.resource: Unsupported value: \"limits.x\": supported values: \"limits.cpu\", \"limits.ephemeral-storage\", \"limits.memory\", \"requests.cpu\", \"requests.ephemeral-storage\", \"requests.memory\"",
+                ],
+            ),
+            (
+                json!({"resource": "limits.cpu", "divisor": "2"}),
+                vec![
+                    "spec.containers[0].env[0].valueFrom.resourceFieldRef.divisor: Invalid value: \"limits.cpu\": only divisor's values 1m and 1 are supported with the cpu resource",
+                ],
+            ),
+            (
+                json!({"resource": "limits.memory", "divisor": "2Mi"}),
+                vec![
+                    "spec.containers[0].env[0].valueFrom.resourceFieldRef.divisor: Invalid value: \"limits.memory\": only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource",
+                ],
+            ),
+        ] {
+            let env = json!([{"name": "A", "valueFrom": {"resourceFieldRef": reference}}]);
+            assert_lines(&container_errors(&json!({ "env": env })), &want, &env);
+        }
+    }
+
+    #[test]
+    fn sources_of_many_variables_are_one_each() {
+        for (sources, want) in [
+            (json!([{"prefix": "P_", "configMapRef": {"name": "m"}}, {"secretRef": {"name": "s"}}]), vec![]),
+            (
+                json!([{}]),
+                vec![
+                    "spec.containers[0].envFrom: Invalid value: \"\": must specify one of: `configMapRef` or `secretRef`",
+                ],
+            ),
+            (
+                json!([{"configMapRef": {"name": ""}, "secretRef": {"name": "S"}}]),
+                vec![
+                    "spec.containers[0].envFrom[0].configMapRef.name: Required value",
+                    "spec.containers[0].envFrom[0].secretRef.name: Invalid value: \"S\": a lowercase RFC 1123 subdomain must…",
+                    "spec.containers[0].envFrom: Invalid value: \"\": may not have more than one field specified at a time",
+                ],
+            ),
+        ] {
+            assert_lines(&container_errors(&json!({ "envFrom": sources })), &want, &sources);
+        }
+    }
+
+    #[test]
+    fn files_of_variables_are_in_empty_directories() {
+        let file = |volume: &str| json!({"name": "A", "valueFrom": {"fileKeyRef": {"key": "K", "path": "p", "volumeName": volume}}});
+        let spec = json!({
+            "volumes": [{"name": "v"}, {"name": "h", "hostPath": {"path": "/", "type": ""}}],
+            "containers": [container(&json!({"env": [file("v"), file("h"), file("x")]}))],
+        });
+        assert_lines(
+            &spec_errors(&spec),
+            &[
+                "spec.containers[0].env[1].valueFrom.fileKeyRef.volumeName: Invalid value: \"h\": referenced volume must be of type emptyDir",
+                "spec.containers[0].env[2].valueFrom.fileKeyRef.volumeName: Not found: \"x\"",
+            ],
+            &spec,
+        );
+    }
 }

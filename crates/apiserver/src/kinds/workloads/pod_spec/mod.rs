@@ -198,3 +198,6 @@ fn validate_resource_claims(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

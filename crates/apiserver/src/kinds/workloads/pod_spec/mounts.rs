@@ -154,3 +154,64 @@ fn validate_devices(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::kinds::workloads::testing::{assert_lines, container, spec_errors};
+
+    #[test]
+    fn volumes_are_mounted_where_there_is_room() {
+        for (mounts, want) in [
+            (
+                json!({"volumeMounts": [{"name": "v", "mountPath": "/a", "subPath": "x"}, {"name": "v", "mountPath": "/b"}]}),
+                vec![],
+            ),
+            (
+                json!({"volumeMounts": [{"name": "x", "mountPath": ""}]}),
+                vec![
+                    "spec.containers[0].volumeMounts[0].name: Not found: \"x\"",
+                    "spec.containers[0].volumeMounts[0].mountPath: Required value",
+                ],
+            ),
+            (
+                json!({"volumeMounts": [
+                    {"name": "v", "mountPath": "/a", "subPath": "/x", "subPathExpr": "../y"},
+                    {"name": "v", "mountPath": "/a", "mountPropagation": "Bidirectional"},
+                ]}),
+                vec![
+                    "spec.containers[0].volumeMounts.subPath: Invalid value: \"/x\": must be a relative path",
+                    "spec.containers[0].volumeMounts[0].subPathExpr: Invalid value: \"../y\": subPathExpr and subPath are mutually exclusive",
+                    "spec.containers[0].volumeMounts.subPathExpr: Invalid value: \"../y\": must not contain '..'",
+                    "spec.containers[0].volumeMounts[1].mountPath: Invalid value: \"/a\": must be unique",
+                    "spec.containers[0].volumeMounts.mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged containers",
+                ],
+            ),
+            (
+                json!({"volumeMounts": [
+                    {"name": "v", "mountPath": "/a", "recursiveReadOnly": "Enabled", "mountPropagation": "HostToContainer"},
+                    {"name": "v", "mountPath": "/b", "recursiveReadOnly": "x"},
+                ]}),
+                vec![
+                    "spec.containers[0].volumeMounts.recursiveReadOnly: Forbidden: may only be specified when readOnly is true",
+                    "spec.containers[0].volumeMounts.recursiveReadOnly: Forbidden: may only be specified when mountPropagation is None or not specified",
+                    "spec.containers[0].volumeMounts.recursiveReadOnly: Unsupported value: \"x\": supported values: \"Disabled\", \"Enabled\", \"IfPossible\"",
+                ],
+            ),
+            (
+                json!({"volumeDevices": [{"name": "v", "devicePath": "/d"}, {"name": "p", "devicePath": "/d"}]}),
+                vec![
+                    "spec.containers[0].volumeDevices[0].name: Invalid value: \"v\": can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode",
+                    "spec.containers[0].volumeDevices[1].devicePath: Invalid value: \"/d\": must be unique",
+                ],
+            ),
+        ] {
+            let spec = json!({
+                "volumes": [{"name": "v"}, {"name": "p", "persistentVolumeClaim": {"claimName": "c"}}],
+                "containers": [container(&mounts)],
+            });
+            assert_lines(&spec_errors(&spec), &want, &mounts);
+        }
+    }
+}

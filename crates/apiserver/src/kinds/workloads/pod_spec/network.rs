@@ -129,3 +129,78 @@ pub fn validate_hostname_override(errors: &mut FieldErrors, path: &Path<'_>, spe
     }
     rules::object_name(errors, &path, name);
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::kinds::workloads::testing::{assert_lines, container, spec_errors};
+
+    #[test]
+    fn names_and_addresses_are_validated() {
+        for (spec, want) in [
+            (
+                json!({"hostname": "h", "subdomain": "s", "dnsConfig": {"searches": [".", "a.b."], "nameservers": ["1.2.3.4"]}}),
+                vec![],
+            ),
+            (
+                json!({"hostname": "H.x"}),
+                vec!["spec.hostname: Invalid value: \"H.x\": a lowercase RFC 1123 label must…"],
+            ),
+            (
+                json!({"dnsPolicy": "None"}),
+                vec!["spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"],
+            ),
+            (
+                json!({"dnsPolicy": "None", "dnsConfig": {}}),
+                vec![
+                    "spec.dnsConfig.nameservers: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None",
+                ],
+            ),
+            (
+                json!({"dnsPolicy": "x"}),
+                vec![
+                    "spec.dnsPolicy: Unsupported value: \"x\": supported values: \"ClusterFirstWithHostNet\", \"ClusterFirst\", \"Default\", \"None\"",
+                ],
+            ),
+            (
+                json!({"dnsConfig": {"nameservers": ["1.1.1.1", "1.1.1.2", "1.1.1.3", "x"], "searches": ["_a", "B"], "options": [{"name": ""}]}}),
+                vec![
+                    "spec.dnsConfig.nameservers: Invalid value: [\"1.1.1.1\",\"1.1.1.2\",\"1.1.1.3\",\"x\"]: must not have more than 3 nameservers",
+                    "spec.dnsConfig.nameservers[3]: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+                    "spec.dnsConfig.searches[1]: Invalid value: \"B\": a lowercase RFC 1123 subdomain must…",
+                    "spec.dnsConfig.options[0]: Required value: must not be empty",
+                ],
+            ),
+            (
+                json!({"hostAliases": [{"ip": "x", "hostnames": ["a.b", "_"]}]}),
+                vec![
+                    "spec.hostAliases[0].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+                    "spec.hostAliases[0].hostnames[1]: Invalid value: \"_\": a lowercase RFC 1123 subdomain must…",
+                ],
+            ),
+            (
+                json!({"hostnameOverride": "a", "hostNetwork": true, "setHostnameAsFQDN": true}),
+                vec![
+                    "spec.hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true",
+                    "spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true",
+                ],
+            ),
+            (
+                json!({"hostUsers": false, "hostPID": true, "hostNetwork": true}),
+                vec![
+                    "spec.hostNetwork: Forbidden: when `hostUsers` is false",
+                    "spec.HostPID: Forbidden: when `hostUsers` is false",
+                ],
+            ),
+            (
+                json!({"hostNetwork": true, "containers": [container(&json!({"ports": [{"containerPort": 1, "hostPort": 2, "protocol": "TCP"}]}))]}),
+                vec![
+                    "spec.containers[0].ports[0].hostPort: Invalid value: 2: must match `containerPort` when `hostNetwork` is true",
+                ],
+            ),
+        ] {
+            assert_lines(&spec_errors(&spec), &want, &spec);
+        }
+    }
+}

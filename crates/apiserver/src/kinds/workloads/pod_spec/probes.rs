@@ -111,14 +111,12 @@ fn validate_sleep(errors: &mut FieldErrors, path: &Path<'_>, seconds: i64, grace
 
 /// What is wrong with a port by number or by name.
 pub fn validate_port(errors: &mut FieldErrors, path: &Path<'_>, port: &Value) {
-    match port {
-        Value::String(name) => format::report(errors, path, name, format::is_port_name(name)),
-        _ => {
-            let port = port.as_i64().unwrap_or_default();
-            for problem in format::is_port_number(port) {
-                errors.invalid(path, port, &problem);
-            }
-        }
+    if let Value::String(name) = port {
+        return format::report(errors, path, name, format::is_port_name(name));
+    }
+    let port = port.as_i64().unwrap_or_default();
+    for problem in format::is_port_number(port) {
+        errors.invalid(path, port, &problem);
     }
 }
 
@@ -190,3 +188,80 @@ const LINUX_SIGNALS: [&str; 65] = [
     "SIGXCPU",
     "SIGXFSZ",
 ];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::kinds::workloads::testing::{assert_lines, container_errors};
+
+    #[test]
+    fn probes_are_validated() {
+        let cases = [
+            (
+                json!({"readinessProbe": {"httpGet": {"path": "/", "port": 80, "scheme": "HTTP"}, "successThreshold": 3}}),
+                vec![],
+            ),
+            (
+                json!({"livenessProbe": {"successThreshold": 2}}),
+                vec![
+                    "spec.containers[0].livenessProbe: Required value: must specify a handler type",
+                    "spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1",
+                ],
+            ),
+            (
+                json!({"livenessProbe": {"exec": {}, "tcpSocket": {"port": 1}, "initialDelaySeconds": -1, "terminationGracePeriodSeconds": 0}}),
+                vec![
+                    "spec.containers[0].livenessProbe.exec.command: Required value",
+                    "spec.containers[0].livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type",
+                    "spec.containers[0].livenessProbe.initialDelaySeconds: Invalid value: -1: must be greater than or equal to 0",
+                    "spec.containers[0].livenessProbe.terminationGracePeriodSeconds: Invalid value: 0: must be greater than 0",
+                ],
+            ),
+            (
+                json!({"readinessProbe": {"grpc": {"port": 0, "service": ""}, "terminationGracePeriodSeconds": 1}}),
+                vec![
+                    "spec.containers[0].readinessProbe.grpc.port: Invalid value: 0: must be between 1 and 65535, inclusive",
+                    "spec.containers[0].readinessProbe.terminationGracePeriodSeconds: Invalid value: 1: must not be set for readinessProbes",
+                ],
+            ),
+            (
+                json!({"startupProbe": {"httpGet": {"path": "/", "port": "a_b", "scheme": "FTP", "httpHeaders": [{"name": "a b", "value": ""}]}}}),
+                vec![
+                    "spec.containers[0].startupProbe.httpGet.port: Invalid value: \"a_b\": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+                    "spec.containers[0].startupProbe.httpGet.scheme: Unsupported value: \"FTP\": supported values: \"HTTP\", \"HTTPS\"",
+                    "spec.containers[0].startupProbe.httpGet.httpHeaders: Invalid value: \"a b\": a valid HTTP header must consist of…",
+                ],
+            ),
+        ];
+        for (container, want) in cases {
+            assert_lines(&container_errors(&container), &want, &container);
+        }
+    }
+
+    #[test]
+    fn hooks_are_validated() {
+        for (lifecycle, want) in [
+            (json!({"preStop": {"sleep": {"seconds": 30}}}), vec![]),
+            (
+                json!({"preStop": {"sleep": {"seconds": 31}}}),
+                vec![
+                    "spec.containers[0].lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than terminationGracePeriodSeconds (30)",
+                ],
+            ),
+            (
+                json!({"postStart": {}}),
+                vec!["spec.containers[0].lifecycle.postStart: Required value: must specify a handler type"],
+            ),
+            (
+                json!({"stopSignal": "SIGTERM"}),
+                vec![
+                    "spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`",
+                ],
+            ),
+        ] {
+            let container = json!({ "lifecycle": lifecycle });
+            assert_lines(&container_errors(&container), &want, &container);
+        }
+    }
+}

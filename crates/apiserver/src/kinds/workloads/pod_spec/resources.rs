@@ -308,3 +308,129 @@ fn validate_aggregates(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::kinds::workloads::testing::{assert_lines, container, container_errors, spec_errors};
+
+    #[test]
+    fn containers_ask_for_what_there_is() {
+        for (resources, want) in [
+            (
+                json!({"limits": {"cpu": "1", "example.com/gpu": "2"}, "requests": {"cpu": "500m", "example.com/gpu": "2"}}),
+                vec![],
+            ),
+            (
+                json!({"limits": {"cpu": "-1"}, "requests": {"cpu": "2"}}),
+                vec![
+                    "spec.containers[0].resources.limits[cpu]: Invalid value: \"-1\": must be greater than or equal to 0",
+                    "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of -1",
+                ],
+            ),
+            (
+                json!({"requests": {"pods": "1", "a b": "1"}}),
+                vec![
+                    "spec.containers[0].resources.requests[a b]: Invalid value: \"a b\": name part must consist of…",
+                    "spec.containers[0].resources.requests[a b]: Invalid value: \"a b\": must be a standard resource for containers",
+                    "spec.containers[0].resources.requests[pods]: Invalid value: \"pods\": must be a standard resource for containers",
+                ],
+            ),
+            (
+                json!({"requests": {"x": "1"}}),
+                vec![
+                    "spec.containers[0].resources.requests[x]: Invalid value: \"x\": must be a standard resource type or fully qualified",
+                    "spec.containers[0].resources.requests[x]: Invalid value: \"x\": must be a standard resource for containers",
+                ],
+            ),
+            (
+                json!({"limits": {"example.com/gpu": "500m"}, "requests": {"example.com/gpu": "1"}}),
+                vec![
+                    "spec.containers[0].resources.limits[example.com/gpu]: Invalid value: \"500m\": must be an integer",
+                    "spec.containers[0].resources.requests: Invalid value: \"1\": must be equal to example.com/gpu limit of 500m",
+                ],
+            ),
+            (
+                json!({"requests": {"example.com/gpu": "1"}}),
+                vec![
+                    "spec.containers[0].resources.limits: Required value: Limit must be set for non overcommitable resources",
+                ],
+            ),
+            (
+                json!({"limits": {"hugepages-2Mi": "3Mi"}, "requests": {"hugepages-2Mi": "3Mi"}}),
+                vec![
+                    "spec.containers[0].resources.limits[hugepages-2Mi]: Invalid value: \"3Mi\": 3Mi is not positive integer multiple of hugepages-2Mi",
+                    "spec.containers[0].resources.requests[hugepages-2Mi]: Invalid value: \"3Mi\": 3Mi is not positive integer multiple of hugepages-2Mi",
+                    "spec.containers[0].resources: Forbidden: HugePages require cpu or memory",
+                ],
+            ),
+            (
+                json!({"claims": [{"name": "x"}]}),
+                vec![
+                    "spec.containers[0].resources.claims[0]: Not found: \"x\": must be one of the names in pod.spec.resourceClaims which is empty",
+                ],
+            ),
+        ] {
+            let container = json!({ "resources": resources });
+            assert_lines(&container_errors(&container), &want, &container);
+        }
+    }
+
+    #[test]
+    fn claims_of_devices_are_used_by_name() {
+        let claims =
+            json!([{"name": "a", "resourceClaimName": "x"}, {"name": "b", "resourceClaimTemplateName": "y"}]);
+        for (used, want) in [
+            (json!([{"name": "a", "request": "r1"}, {"name": "a", "request": "r2"}, {"name": "b"}]), vec![]),
+            (
+                json!([{"name": ""}, {"name": "c"}]),
+                vec![
+                    "spec.containers[0].resources.claims[0]: Required value",
+                    "spec.containers[0].resources.claims[1]: Not found: \"c\": must be one of the names in pod.spec.resourceClaims: a, b",
+                ],
+            ),
+            (
+                json!([{"name": "a"}, {"name": "a"}, {"name": "b", "request": "r"}, {"name": "b", "request": "r"}]),
+                vec![
+                    "spec.containers[0].resources.claims[1]: Duplicate value: \"a\"",
+                    "spec.containers[0].resources.claims[3]: Duplicate value: \"b/r\"",
+                ],
+            ),
+        ] {
+            let spec = json!({"resourceClaims": claims, "containers": [container(&json!({"resources": {"claims": used}}))]});
+            assert_lines(&spec_errors(&spec), &want, &spec);
+        }
+        let spec = json!({"resourceClaims": [{"name": "a"}, {"name": "a", "resourceClaimName": "x", "resourceClaimTemplateName": "y"}]});
+        assert_lines(
+            &spec_errors(&spec),
+            &[
+                "spec.resourceClaims[0]: Invalid value: {\"name\":\"a\"}: must specify one of: `resourceClaimName`, `resourceClaimTemplateName`",
+                "spec.resourceClaims[1].name: Duplicate value: \"a\"",
+                "spec.resourceClaims[1]: Invalid value: {\"name\":\"a\",\"resourceClaimName\":\"x\",\"resourceClaimTemplateName\":\"y\"}: at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
+            ],
+            &spec,
+        );
+    }
+
+    #[test]
+    fn containers_fit_into_their_pod() {
+        let containers =
+            json!([container(&json!({"resources": {"limits": {"cpu": "3"}, "requests": {"cpu": "2"}}}))]);
+        for (resources, want) in [
+            (json!({"limits": {"cpu": "4"}, "requests": {"cpu": "3"}}), vec![]),
+            (
+                json!({"limits": {"cpu": "2"}, "requests": {"cpu": "1", "example.com/gpu": "1"}}),
+                vec![
+                    "spec.resources.requests[example.com/gpu]: Unsupported value: \"example.com/gpu\": supported values: \"cpu\", \"hugepages-\", \"memory\"",
+                    "spec.resources.limits: Required value: Limit must be set for non overcommitable resources",
+                    "spec.resources.requests[cpu]: Invalid value: \"1\": must be greater than or equal to aggregate container requests of 2",
+                    "spec.resources.containers[0][cpu].limits: Invalid value: \"3\": must be less than or equal to pod limits of 2",
+                ],
+            ),
+        ] {
+            let spec = json!({"resources": resources, "containers": containers});
+            assert_lines(&spec_errors(&spec), &want, &spec);
+        }
+    }
+}

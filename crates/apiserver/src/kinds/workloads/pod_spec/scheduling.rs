@@ -1,6 +1,6 @@
 //! Where a Pod may run: affinity to nodes and other Pods, tolerations, spreading, and gates that hold it back.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -151,15 +151,19 @@ fn validate_label_keys(errors: &mut FieldErrors, path: &Path<'_>, term: &Value) 
         }
     }
     // The server adds an expression for each key to new Pods; a second one is the user's.
+    let positions: HashMap<&str, usize> =
+        texts(term, "matchLabelKeys").enumerate().map(|(index, key)| (key, index)).collect();
     let mut selected: HashSet<&str> = HashSet::new();
     if let Some(own) = own {
         selected.extend(entries(own, "matchLabels").map(|(key, _)| key));
         for expression in list(own, "matchExpressions") {
             let key = text(expression, "key");
-            let position =
-                texts(term, "matchLabelKeys").collect::<Vec<_>>().iter().rposition(|own| *own == key);
-            if let Some(position) = position.filter(|_| selected.contains(key)) {
-                errors.invalid(&path.index(position), key, "exists in both matchLabelKeys and labelSelector");
+            if let Some(position) = positions.get(key).filter(|_| selected.contains(key)) {
+                errors.invalid(
+                    &path.index(*position),
+                    key,
+                    "exists in both matchLabelKeys and labelSelector",
+                );
             }
             selected.insert(key);
         }
@@ -266,6 +270,170 @@ pub fn validate_gates(errors: &mut FieldErrors, path: &Path<'_>, gates: &[Value]
         rules::qualified_name(errors, &path, name);
         if !seen.insert(name) {
             errors.duplicate(&path, name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::kinds::workloads::testing::{assert_lines, spec_errors};
+
+    #[test]
+    fn affinity_is_validated() {
+        const NODES: &str =
+            "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+        const PODS: &str = "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0]";
+        let required = |terms| json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}});
+        let pods = |term| json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}});
+        for (affinity, path, want) in [
+            (
+                required(json!([{"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}])),
+                NODES,
+                vec![],
+            ),
+            (required(json!([])), NODES, vec![": Required value: must have at least one node selector term"]),
+            (
+                required(json!([{
+                    "matchExpressions": [
+                        {"key": "a", "operator": "In"},
+                        {"key": "a", "operator": "Exists", "values": ["b"]},
+                        {"key": "a", "operator": "Gt", "values": ["1", "2"]},
+                        {"key": "a b", "operator": "x"},
+                        {"key": "a", "operator": "In", "values": ["-"]},
+                    ],
+                    "matchFields": [{"key": "x", "operator": "In", "values": ["a"]}, {"key": "metadata.name", "operator": "Exists", "values": ["A"]}],
+                }])),
+                NODES,
+                vec![
+                    "[0].matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
+                    "[0].matchExpressions[1].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                    "[0].matchExpressions[2].values: Required value: must be specified single value when `operator` is 'Lt' or 'Gt'",
+                    "[0].matchExpressions[3].operator: Invalid value: \"x\": not a valid selector operator",
+                    "[0].matchExpressions[3].key: Invalid value: \"a b\": name part must…",
+                    "[0].matchExpressions[4].values[0]: Invalid value: \"-\": a valid label must be…",
+                    "[0].matchFields[0].key: Invalid value: \"x\": not a valid field selector key",
+                    "[0].matchFields[1].operator: Invalid value: \"Exists\": not a valid selector operator",
+                    "[0].matchFields[1].values[0]: Invalid value: \"A\": a lowercase RFC 1123 subdomain must…",
+                ],
+            ),
+            (
+                pods(json!({"topologyKey": ""})),
+                PODS,
+                vec![
+                    ".topologyKey: Required value: can not be empty",
+                    ".topologyKey: Invalid value: \"\": name part must be non-empty",
+                    ".topologyKey: Invalid value: \"\": name part must consist of…",
+                ],
+            ),
+            (
+                pods(json!({"topologyKey": "t", "matchLabelKeys": ["a"], "namespaces": ["N"]})),
+                PODS,
+                vec![
+                    ".namespace: Invalid value: \"N\": a lowercase RFC 1123 label must…",
+                    ".matchLabelKeys: Forbidden: must not be specified when labelSelector is not set",
+                ],
+            ),
+            (
+                pods(
+                    json!({"topologyKey": "t", "labelSelector": {}, "matchLabelKeys": ["a"], "mismatchLabelKeys": ["a"]}),
+                ),
+                PODS,
+                vec![
+                    ".matchLabelKeys[0]: Invalid value: \"a\": exists in both matchLabelKeys and mismatchLabelKeys",
+                ],
+            ),
+        ] {
+            let spec = json!({ "affinity": affinity });
+            let got: Vec<String> =
+                spec_errors(&spec).iter().map(|line| line.strip_prefix(path).unwrap().to_owned()).collect();
+            assert_lines(&got, &want, &spec);
+        }
+        let weight = json!({"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 101, "podAffinityTerm": {"topologyKey": "t"}}]}}});
+        assert_lines(
+            &spec_errors(&weight),
+            &[
+                "spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: Invalid value: 101: must be in the range 1-100",
+            ],
+            &weight,
+        );
+    }
+
+    #[test]
+    fn tolerations_are_validated() {
+        for (toleration, want) in [
+            (json!({"operator": "Exists"}), vec![]),
+            (
+                json!({"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 0}),
+                vec![],
+            ),
+            (
+                json!({"value": "x"}),
+                vec![
+                    "spec.tolerations[0].operator: Invalid value: \"\": operator must be Exists when `key` is empty, which means \"match all values and all keys\"",
+                ],
+            ),
+            (
+                json!({"key": "a", "operator": "Exists", "value": "b", "effect": "x", "tolerationSeconds": 1}),
+                vec![
+                    "spec.tolerations[0].effect: Invalid value: \"x\": effect must be 'NoExecute' when `tolerationSeconds` is set",
+                    "spec.tolerations[0].operator: Invalid value: \"b\": value must be empty when `operator` is 'Exists'",
+                    "spec.tolerations[0].effect: Unsupported value: \"x\": supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\"",
+                ],
+            ),
+            (
+                json!({"key": "a", "operator": "In"}),
+                vec![
+                    "spec.tolerations[0].operator: Unsupported value: \"In\": supported values: \"Equal\", \"Exists\"",
+                ],
+            ),
+        ] {
+            let spec = json!({ "tolerations": [toleration] });
+            assert_lines(&spec_errors(&spec), &want, &spec);
+        }
+    }
+
+    #[test]
+    fn spreading_and_gates_are_validated() {
+        for (spec, want) in [
+            (
+                json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "t", "whenUnsatisfiable": "DoNotSchedule", "minDomains": 2}]}),
+                vec![],
+            ),
+            (
+                json!({"topologySpreadConstraints": [
+                    {"maxSkew": 0, "topologyKey": "", "whenUnsatisfiable": "x", "nodeTaintsPolicy": "y"},
+                    {"maxSkew": 1, "topologyKey": "t", "whenUnsatisfiable": "ScheduleAnyway", "minDomains": 0},
+                    {"maxSkew": 2, "topologyKey": "t", "whenUnsatisfiable": "ScheduleAnyway"},
+                ]}),
+                vec![
+                    "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero",
+                    "spec.topologySpreadConstraints[0].topologyKey: Required value: can not be empty",
+                    "spec.topologySpreadConstraints[0].whenUnsatisfiable: Unsupported value: \"x\": supported values: \"DoNotSchedule\", \"ScheduleAnyway\"",
+                    "spec.topologySpreadConstraints[0].nodeTaintsPolicy: Unsupported value: \"y\": supported values: \"Honor\", \"Ignore\"",
+                    "spec.topologySpreadConstraints[1].{topologyKey, whenUnsatisfiable}: Duplicate value: \"{t, ScheduleAnyway}\"",
+                    "spec.topologySpreadConstraints[1].minDomains: Invalid value: 0: must be greater than zero",
+                    "spec.topologySpreadConstraints[1].minDomains: Invalid value: 0: can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway",
+                ],
+            ),
+            (
+                json!({"schedulingGates": [{"name": "a/b"}, {"name": "a/b"}, {"name": "-"}]}),
+                vec![
+                    "spec.schedulingGates[1]: Duplicate value: \"a/b\"",
+                    "spec.schedulingGates[2]: Invalid value: \"-\": name part must…",
+                ],
+            ),
+            (
+                json!({"readinessGates": [{"conditionType": "a b"}]}),
+                vec!["spec.readinessGates[0].conditionType: Invalid value: \"a b\": name part must…"],
+            ),
+            (
+                json!({"nodeSelector": {"a": "-"}}),
+                vec!["spec.nodeSelector: Invalid value: \"-\": a valid label must…"],
+            ),
+        ] {
+            assert_lines(&spec_errors(&spec), &want, &spec);
         }
     }
 }

@@ -179,3 +179,85 @@ fn namespace_of(sysctl: &str) -> Option<&'static str> {
         || ["kernel.shm", "kernel.msg", "fs.mqueue."].iter().any(|prefix| dotted.starts_with(prefix));
     ipc.then_some("ipc")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::kinds::workloads::testing::{assert_lines, container_errors, spec_errors};
+
+    #[test]
+    fn contexts_of_containers_are_validated() {
+        for (context, want) in [
+            (json!({"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}}), vec![]),
+            (
+                json!({"runAsUser": -1, "runAsGroup": 4_294_967_296_i64}),
+                vec![
+                    "spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+                    "spec.containers[0].securityContext.runAsGroup: Invalid value: 4294967296: must be between 0 and 2147483647, inclusive",
+                ],
+            ),
+            (
+                json!({"procMount": "Unmasked"}),
+                vec![
+                    "spec.containers[0].securityContext.procMount: Invalid value: \"Unmasked\": `hostUsers` must be false to use `Unmasked`",
+                ],
+            ),
+            (
+                json!({"allowPrivilegeEscalation": false, "privileged": true}),
+                vec![
+                    "spec.containers[0].securityContext: Invalid value: {\"allowPrivilegeEscalation\":false,\"privileged\":true}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
+                ],
+            ),
+            (
+                json!({"seccompProfile": {"type": "Localhost"}, "appArmorProfile": {"type": "x"}}),
+                vec![
+                    "spec.containers[0].securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost",
+                    "spec.containers[0].securityContext.appArmorProfile.type: Unsupported value: \"x\": supported values: \"Localhost\", \"RuntimeDefault\", \"Unconfined\"",
+                ],
+            ),
+        ] {
+            let container = json!({ "securityContext": context });
+            assert_lines(&container_errors(&container), &want, &container);
+        }
+    }
+
+    #[test]
+    fn contexts_of_pods_are_validated() {
+        for (spec, want) in [
+            (
+                json!({"securityContext": {"fsGroup": 1, "supplementalGroups": [0], "sysctls": [{"name": "net.core.somaxconn", "value": "1"}]}}),
+                vec![],
+            ),
+            (
+                json!({"securityContext": {"fsGroup": -1, "supplementalGroups": [1, -2], "fsGroupChangePolicy": "x", "supplementalGroupsPolicy": "y"}}),
+                vec![
+                    "spec.securityContext.fsGroup: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+                    "spec.securityContext.supplementalGroups[1]: Invalid value: -2: must be between 0 and 2147483647, inclusive",
+                    "spec.securityContext.fsGroupChangePolicy: Unsupported value: \"x\": supported values: \"Always\", \"OnRootMismatch\"",
+                    "spec.securityContext.supplementalGroupsPolicy: Unsupported value: \"y\": supported values: \"Merge\", \"Strict\"",
+                ],
+            ),
+            (
+                json!({"shareProcessNamespace": true, "hostPID": true}),
+                vec![
+                    "spec.securityContext.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot both be enabled",
+                ],
+            ),
+            (
+                json!({"hostNetwork": true, "hostIPC": true, "securityContext": {"sysctls": [
+                    {"name": "net.a", "value": ""}, {"name": "kernel/sem", "value": ""}, {"name": "net.a", "value": ""}, {"name": "", "value": ""},
+                ]}}),
+                vec![
+                    "spec.securityContext.sysctls[0].name: Invalid value: \"net.a\": may not be specified when 'hostNetwork' is true",
+                    "spec.securityContext.sysctls[1].name: Invalid value: \"kernel/sem\": may not be specified when 'hostIPC' is true",
+                    "spec.securityContext.sysctls[2].name: Duplicate value: \"net.a\"",
+                    "spec.securityContext.sysctls[2].name: Invalid value: \"net.a\": may not be specified when 'hostNetwork' is true",
+                    "spec.securityContext.sysctls[3].name: Required value",
+                ],
+            ),
+        ] {
+            assert_lines(&spec_errors(&spec), &want, &spec);
+        }
+    }
+}

@@ -77,7 +77,7 @@ static SOURCES: &[Source] = &[
     source("glusterfs", |errors, path, source| rules::required(errors, path, source, &["endpoints", "path"])),
     source("flocker", validate_flocker),
     source("persistentVolumeClaim", |errors, path, source| {
-        rules::required(errors, path, source, &["claimName"])
+        rules::required(errors, path, source, &["claimName"]);
     }),
     source("rbd", |errors, path, source| rules::required(errors, path, source, &["monitors", "image"])),
     source("cinder", |errors, path, source| {
@@ -184,9 +184,7 @@ fn validate_sources(errors: &mut FieldErrors, path: &Path<'_>, volume: &Value, i
     let mut first = true;
     for sort in SOURCES {
         let Some(source) = present(volume, sort.field) else { continue };
-        if !first {
-            errors.forbidden(&path.child(sort.forbidden_as), ONLY_ONE);
-        } else {
+        if first {
             first = false;
             if sort.field == "image" && in_pod {
                 rules::required(errors, &path.child("image"), source, &["reference"]);
@@ -199,6 +197,8 @@ fn validate_sources(errors: &mut FieldErrors, path: &Path<'_>, volume: &Value, i
                     errors.invalid(&path.child("name"), name, &detail);
                 }
             }
+        } else {
+            errors.forbidden(&path.child(sort.forbidden_as), ONLY_ONE);
         }
         if sort.field == "iscsi"
             && present(source, "initiatorName").is_some()
@@ -431,3 +431,6 @@ pub fn validate_driver(errors: &mut FieldErrors, path: &Path<'_>, driver: &str) 
     }
     format::report(errors, path, driver, format::is_dns1123_subdomain(&driver.to_lowercase()));
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,3 +203,81 @@ fn validate_windows(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::kinds::workloads::testing::{assert_lines, container, spec_errors};
+
+    #[test]
+    fn what_a_system_has_not_cannot_be_set() {
+        for (spec, want) in [
+            (
+                json!({"os": {"name": "linux"}, "securityContext": {"windowsOptions": {}}}),
+                vec![
+                    "spec.securityContext.windowsOptions: Forbidden: windows options cannot be set for a linux pod",
+                ],
+            ),
+            (json!({"os": {"name": ""}}), vec!["spec.os.name: Required value"]),
+            (
+                json!({"os": {"name": "x"}}),
+                vec!["spec.os: Unsupported value: \"x\": supported values: \"linux\", \"windows\""],
+            ),
+            (
+                json!({
+                    "os": {"name": "windows"},
+                    "hostPID": true,
+                    "securityContext": {"runAsUser": 1, "seLinuxOptions": {}},
+                    "containers": [container(&json!({"securityContext": {"privileged": false}}))],
+                }),
+                vec![
+                    "spec.securityContext.seLinuxOptions: Forbidden: cannot be set for a windows pod",
+                    "spec.hostPID: Forbidden: cannot be set for a windows pod",
+                    "spec.securityContext.runAsUser: Forbidden: cannot be set for a windows pod",
+                    "spec.containers[0].securityContext.privileged: Forbidden: cannot be set for a windows pod",
+                ],
+            ),
+        ] {
+            assert_lines(&spec_errors(&spec), &want, &spec);
+        }
+    }
+
+    #[test]
+    fn users_of_windows_have_a_form() {
+        for (user, want) in [
+            ("user", vec![]),
+            ("DOMAIN\\user", vec![]),
+            ("a.b.c\\NT AUTHORITY", vec![]),
+            ("", vec!["cannot be an empty string"]),
+            ("a\\b\\c", vec!["cannot contain more than one backslash"]),
+            ("..", vec!["'s User cannot contain only periods or spaces"]),
+            ("a|b", vec!["'s User cannot contain the following characters: \"/\\:;|=,+*?<>@[]"]),
+        ] {
+            let spec = json!({"securityContext": {"windowsOptions": {"runAsUserName": user}}});
+            let got: Vec<String> = spec_errors(&spec)
+                .iter()
+                .map(|line| line.split_once(": runAsUserName").unwrap().1.trim_start().to_owned())
+                .collect();
+            assert_lines(&got, &want, &spec);
+        }
+    }
+
+    #[test]
+    fn all_containers_are_processes_of_the_node_or_none() {
+        let host = json!({"windowsOptions": {"hostProcess": true}});
+        let containers =
+            json!([container(&json!({"name": "a", "securityContext": host})), container(&json!({}))]);
+        let spec = json!({ "containers": containers });
+        assert_lines(
+            &spec_errors(&spec),
+            &[
+                "spec: Invalid value: \"\": If pod contains any hostProcess containers then all containers must be HostProcess containers",
+                "spec.hostNetwork: Invalid value: false: hostNetwork must be true if pod contains any hostProcess containers",
+            ],
+            &spec,
+        );
+        let all = json!({"securityContext": host, "hostNetwork": true});
+        assert_lines(&spec_errors(&all), &[], &all);
+    }
+}

@@ -2,17 +2,16 @@
 
 use serde_json::Value;
 
-use super::pod_spec::aggregate::{Amounts, amounts};
+use super::super::pod_spec::aggregate::{Amounts, amounts};
 use crate::machinery::fields::{list, present};
 
 /// `Guaranteed`, `Burstable` or `BestEffort`.
 pub fn class_of(spec: &Value) -> &'static str {
-    let askers: Vec<&Value> = match present(spec, "resources") {
-        Some(own) => vec![own],
-        None => {
-            let containers = list(spec, "containers").iter().chain(list(spec, "initContainers"));
-            containers.map(|container| &container["resources"]).collect()
-        }
+    let askers: Vec<&Value> = if let Some(own) = present(spec, "resources") {
+        vec![own]
+    } else {
+        let containers = list(spec, "containers").iter().chain(list(spec, "initContainers"));
+        containers.map(|container| &container["resources"]).collect()
     };
     let (mut requests, mut limits) = (Amounts::new(), Amounts::new());
     let mut all_limited = true;

@@ -1,0 +1,39 @@
+//! `xebec up`: a whole cluster in this process.
+
+use anyhow::{Context, Result};
+
+use crate::{
+    cli::UpArguments,
+    crew::{self, say},
+    server::{KubeconfigPlace, Server},
+    signals, started,
+};
+
+/// Runs a cluster until a signal ends it.
+pub async fn run(arguments: UpArguments) -> Result<()> {
+    let shutdown = signals::shutdown()?;
+    let place = KubeconfigPlace::File(arguments.kubeconfig.clone());
+    let mut server = Server::start(&arguments.serve, &place, shutdown.clone()).await?;
+    let coordinator = crew::embedded(&server.cluster);
+    crew::add_control_plane(&coordinator, arguments.nodes, &server.authority)?;
+    let observers = crew::add_observers(&coordinator, arguments.observers.observers.as_deref())?;
+    let running = tokio::spawn({
+        let (coordinator, shutdown) = (coordinator.clone(), shutdown.clone());
+        async move { coordinator.run(shutdown).await }
+    });
+    crate::manifests::apply(&server.cluster, &arguments.serve.filenames).await?;
+    let nodes = match arguments.nodes {
+        1 => "1 simulated node".to_owned(),
+        count => format!("{count} simulated nodes"),
+    };
+    let observers = if observers.is_empty() { "none".to_owned() } else { observers.join(", ") };
+    say(&format!(
+        "xebec is ready after {} ms: {}, {nodes}, observers: {observers}",
+        started::elapsed_ms(),
+        server.url
+    ));
+    say(&format!("  export KUBECONFIG={}", server.kubeconfig.path().display()));
+    say("Ctrl-C ends it; nothing is kept.");
+    server.ended().await?;
+    running.await.context("the coordinator's task")?.context("the coordinator")
+}
