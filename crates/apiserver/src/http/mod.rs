@@ -24,6 +24,7 @@ use crate::{
     status::{ApiError, ApiResult},
     verbs::{self, Call},
 };
+use negotiation::Offer;
 use query::Query;
 use target::Target;
 
@@ -100,7 +101,8 @@ where
         return Ok(answer::page_not_found());
     };
     warn_of_deprecation(resource, &target, warnings);
-    let representation = negotiation::negotiate(&parts.headers)?;
+    let offer = if resource.custom.is_some() { Offer::Custom } else { Offer::BuiltIn };
+    let representation = negotiation::negotiate(&parts.headers, offer)?;
     let mut call = Call {
         cluster,
         user: &user,
