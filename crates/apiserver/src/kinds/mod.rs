@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod columns;
 pub mod core;
 pub mod definitions;
+pub mod devices;
 mod go;
 pub mod network;
 pub mod parts;

@@ -39,6 +39,7 @@ pub static STRATEGIES: &[&[Row]] = &[
     super::admission::ROWS,
     super::autoscaling::ROWS,
     super::core::ROWS,
+    super::devices::ROWS,
     super::definitions::strategy::ROWS,
     super::network::ROWS,
     super::policy::ROWS,

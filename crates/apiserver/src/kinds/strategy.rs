@@ -139,3 +139,15 @@ pub fn keep_all_but_status_and_labels(new: &mut Value, old: &Value) {
         None => metadata.remove("labels"),
     };
 }
+
+/// The same for kinds of which a write to `status` takes nothing but the status, not even metadata.
+pub fn keep_all_but_status_and_metadata(new: &mut Value, old: &Value) {
+    keep_all_but_status(new, old);
+    let metadata = object::metadata_mut(new);
+    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+        match object::meta(old, field) {
+            Some(value) => metadata.insert(field.to_owned(), value.clone()),
+            None => metadata.remove(field),
+        };
+    }
+}

@@ -6,13 +6,13 @@ use super::volume;
 use crate::{
     kinds::{
         Strategy, go,
-        strategy::keep_all_but_status,
+        strategy::keep_all_but_status_and_metadata,
         workloads::pod_spec::{rules, volumes},
     },
     machinery::{
         FieldErrors, Path,
         fields::{entries, integer, present, text},
-        metadata, object,
+        metadata,
     },
 };
 
@@ -21,7 +21,7 @@ pub static STRATEGY: Strategy = Strategy {
     prepare_create: |new| new["status"] = json!({"attached": false}),
     validate_create,
     validate_update,
-    prepare_status,
+    prepare_status: keep_all_but_status_and_metadata,
     validate_status: validate_update,
     status: true,
     unconditional_update: false,
@@ -85,29 +85,12 @@ fn validate_update(new: &Value, old: &Value, errors: &mut FieldErrors) {
     metadata::validate(new, false, STRATEGY.name_rule, errors);
     validate(new, errors);
     if new["spec"] != old["spec"] {
-        go::invalid(errors, &SPEC, &written(&new["spec"]), metadata::IMMUTABLE);
-    }
-}
-
-/// The spec as the server's own struct.
-fn written(spec: &Value) -> String {
-    let source = go::structure(&[
-        ("PersistentVolumeName", spec["source"]["persistentVolumeName"].clone()),
-        ("InlineVolumeSpec", spec["source"]["inlineVolumeSpec"].clone()),
-    ]);
-    let (attacher, node) = (go::text(spec, "attacher"), go::text(spec, "nodeName"));
-    format!("{{\"Attacher\":{attacher},\"Source\":{source},\"NodeName\":{node}}}")
-}
-
-/// A write to the status changes nothing else, not even metadata.
-fn prepare_status(new: &mut Value, old: &Value) {
-    keep_all_but_status(new, old);
-    let metadata = object::metadata_mut(new);
-    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
-        match object::meta(old, field) {
-            Some(value) => metadata.insert(field.to_owned(), value.clone()),
-            None => metadata.remove(field),
-        };
+        go::invalid(
+            errors,
+            &SPEC,
+            &go::written("io.k8s.api.storage.v1.VolumeAttachmentSpec", &new["spec"]),
+            metadata::IMMUTABLE,
+        );
     }
 }
 

@@ -21,14 +21,17 @@ pub fn fill_spec(spec: &mut Map<String, Value>) {
 
 /// What is wrong with the template of an ephemeral volume's claim.
 pub fn validate_template(errors: &mut FieldErrors, path: &Path<'_>, template: &Value) {
-    let meta = &template["metadata"];
-    let meta_path = path.child("metadata");
-    metadata::validate_annotations(errors, &meta_path.child("annotations"), &meta["annotations"]);
-    selector::validate_labels(errors, &meta_path.child("labels"), &meta["labels"]);
-    for field in META_FIELDS.iter().filter(|field| is_set(meta, field)) {
-        errors.forbidden(&meta_path.child(field), "cannot be set");
-    }
+    validate_template_metadata(errors, &path.child("metadata"), &template["metadata"]);
     validate_spec(errors, &path.child("spec"), &template["spec"]);
+}
+
+/// What is wrong with the metadata of a template of claims, which may only have labels and annotations.
+pub fn validate_template_metadata(errors: &mut FieldErrors, path: &Path<'_>, metadata: &Value) {
+    metadata::validate_annotations(errors, &path.child("annotations"), &metadata["annotations"]);
+    selector::validate_labels(errors, &path.child("labels"), &metadata["labels"]);
+    for field in META_FIELDS.iter().filter(|field| is_set(metadata, field)) {
+        errors.forbidden(&path.child(field), "cannot be set");
+    }
 }
 
 /// The fields of metadata that a template may not have, in the order of their declaration.

@@ -431,7 +431,7 @@ fn validate_csi(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
 /// The name of a CSI driver.
 pub fn validate_driver(errors: &mut FieldErrors, path: &Path<'_>, driver: &str) {
     if driver.is_empty() {
-        errors.required(path, "");
+        return errors.required(path, "");
     }
     if driver.len() > format::LABEL_LENGTH_MAX {
         errors.too_long(path, format::LABEL_LENGTH_MAX);
