@@ -12,6 +12,7 @@ use crate::garbage_collection::GarbageCollection;
 use crate::job::JobController;
 use crate::namespace::NamespaceController;
 use crate::replicaset::{ReplicaSetController, ReplicationManager};
+use crate::scheduler::Scheduler;
 use crate::service_account::{RootCertificatePublisher, ServiceAccountController};
 
 /// What controllers need to know of the cluster they run for.
@@ -62,6 +63,7 @@ pub const CONTROLLERS: &[Registration] = &[
     },
     Registration { name: "disruption", observe: |to, _| to.observe(DisruptionController) },
     Registration { name: "namespace", observe: |to, _| to.reconcile(NamespaceController) },
+    Registration { name: "scheduler", observe: |to, _| to.observe(Scheduler::default()) },
     Registration { name: "serviceaccount", observe: |to, _| to.observe(ServiceAccountController) },
     Registration {
         name: "root-ca-certificate",

@@ -1,5 +1,7 @@
 //! Namespaces that come and go on a real API server.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod cluster;
 
 use cluster::Running;

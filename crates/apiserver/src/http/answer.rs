@@ -15,7 +15,9 @@ use crate::{
     kinds::{
         Resource,
         columns::{self, IncludeObject, MetaVersion, Printer, TableOptions},
+        table,
     },
+    machinery::protobuf::{self, Message, envelope},
     status::{ApiError, ApiResult},
     storage::{Object, event_line},
     verbs::{self, Answer, Call, List, WatchItem},
@@ -41,12 +43,8 @@ pub fn write(call: &Call<'_>, representation: Representation, answer: Answer) ->
             let mut writer = EventWriter::of(call, representation)?;
             let lines = items.map(move |item| writer.line(item));
             let mut response = Response::new(Body::stream(lines));
-            let media_type = if representation.format == Format::Yaml {
-                "application/yaml;stream=watch"
-            } else {
-                "application/json"
-            };
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+            let media_type = HeaderValue::from_static(representation.format.watch_media_type());
+            response.headers_mut().insert(header::CONTENT_TYPE, media_type);
             Ok(response)
         }
     }
@@ -97,6 +95,9 @@ fn list(
         response.headers_mut().insert(header::CONTENT_TYPE, media_type);
         return Ok(response);
     }
+    if representation.format == Format::Protobuf {
+        return protobuf_list(call, representation.shape, &list, &metadata);
+    }
     let objects: Vec<Value> = list.objects.iter().map(|object| call.decode(object)).collect();
     let body = match representation.shape {
         Shape::Table(version) => {
@@ -114,6 +115,27 @@ fn list(
         }
     };
     Ok(value(200, representation.format, &body))
+}
+
+/// A list in protobuf, written object by object: it is never there as values.
+fn protobuf_list(call: &Call<'_>, shape: Shape, list: &List, metadata: &Value) -> ApiResult<Response<Body>> {
+    let resource = &call.resource;
+    let (api_version, kind, item) = if let Shape::Metadata(version) = shape {
+        let api_version = meta_version(version).api_version();
+        (api_version, "PartialObjectMetadataList", Some(Message::of_metadata()))
+    } else {
+        let item = resource.type_name.and_then(Message::of);
+        (&*resource.api_version, &*resource.list_kind, item)
+    };
+    let item = item.ok_or_else(|| ApiError::internal("the kind has no protobuf"))?;
+    let objects = list.objects.iter().map(|object| match shape {
+        Shape::Metadata(version) => {
+            columns::partial_object_metadata(&call.decode(object), meta_version(version))
+        }
+        _ => call.decode(object),
+    });
+    let bytes = envelope::list(api_version, kind, metadata, item, objects);
+    Ok(text(status(200), protobuf::MEDIA_TYPE, bytes))
 }
 
 /// Items of built-in lists go without kind and apiVersion.
@@ -224,6 +246,11 @@ impl EventWriter {
     }
 
     fn written(&self, event_type: &str, object: &Value) -> Bytes {
+        if self.representation.format == Format::Protobuf
+            && let Some(message) = message_of(object)
+        {
+            return envelope::watch_event(event_type, &envelope::object(message, object)).into();
+        }
         let event = json!({"type": event_type, "object": object});
         if self.representation.format == Format::Yaml {
             return format!("---\n{}", crate::machinery::encode::yaml(&event)).into();
@@ -239,7 +266,7 @@ pub fn page_not_found() -> Response<Body> {
 
 /// Writes a refusal.
 pub fn error(error: &ApiError, headers: &HeaderMap) -> Response<Body> {
-    let format = negotiation::negotiate(headers).map(|chosen| chosen.format).unwrap_or_default();
+    let format = negotiation::format_of_refusal(headers);
     let mut response = value(error.code, format, &error.to_status());
     let seconds =
         error.details.as_ref().and_then(|details| details.get("retryAfterSeconds")).and_then(Value::as_u64);
@@ -249,11 +276,27 @@ pub fn error(error: &ApiError, headers: &HeaderMap) -> Response<Body> {
     response
 }
 
-/// Writes a value.
+/// Writes a value; as JSON where protobuf was asked for and its kind has none.
 pub fn value(code: u16, format: Format, value: &Value) -> Response<Body> {
     match format {
-        Format::Json => json(code, format!("{value}\n")),
+        Format::Protobuf if let Some(message) = message_of(value) => {
+            text(status(code), protobuf::MEDIA_TYPE, envelope::object(message, value))
+        }
+        Format::Protobuf | Format::Json => json(code, format!("{value}\n")),
         Format::Yaml => text(status(code), "application/yaml", crate::machinery::encode::yaml(value)),
+    }
+}
+
+/// The protobuf of a value's kind.
+fn message_of(value: &Value) -> Option<&'static Message> {
+    let api_version = value["apiVersion"].as_str()?;
+    let kind = value["kind"].as_str()?;
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    match (group, kind) {
+        ("meta.k8s.io", "PartialObjectMetadata") => Some(Message::of_metadata()),
+        _ => table::type_name(group, version, kind)
+            .and_then(Message::of)
+            .or_else(|| Message::of(&format!("io.k8s.apimachinery.pkg.apis.meta.{version}.{kind}"))),
     }
 }
 

@@ -6,12 +6,13 @@ use serde_json::Value;
 
 use super::{
     Body, answer,
-    negotiation::{self, Format},
+    negotiation::{self, Format, Offer},
     text,
 };
 use crate::{
     cluster::Shared,
     discovery,
+    machinery::protobuf,
     status::{ApiError, ApiResult},
 };
 
@@ -122,13 +123,13 @@ fn wants_aggregated(parts: &http::request::Parts) -> bool {
                 range.parameter("g") == Some("apidiscovery.k8s.io") && range.parameter("v") == Some("v2");
             ours.then_some(true)
         }
-        ("application/json" | "application/yaml" | "*/*", None) => Some(false),
+        ("application/json" | "application/yaml" | "*/*" | protobuf::MEDIA_TYPE, None) => Some(false),
         _ => None,
     }) == Some(true)
 }
 
 fn negotiated(parts: &http::request::Parts) -> ApiResult<Format> {
-    negotiation::negotiate(&parts.headers).map(|chosen| chosen.format)
+    negotiation::negotiate(&parts.headers, Offer::Document).map(|chosen| chosen.format)
 }
 
 /// This server's address, as the client knows it.

@@ -24,13 +24,14 @@ use crate::{
     status::{ApiError, ApiResult},
     verbs::{self, Call},
 };
+use negotiation::Offer;
 use query::Query;
 use target::Target;
 
 /// The largest body that is read: what kube-apiserver takes.
 const BODY_BYTES_MAX: usize = 3 << 20;
 /// How long a body may take to come.
-const BODY_SECONDS_MAX: Duration = Duration::from_secs(60);
+const BODY_SECONDS_MAX: Duration = Duration::from_mins(1);
 
 /// Whom a connection comes from, as far as the connection itself says.
 #[derive(Debug, Clone)]
@@ -100,7 +101,8 @@ where
         return Ok(answer::page_not_found());
     };
     warn_of_deprecation(resource, &target, warnings);
-    let representation = negotiation::negotiate(&parts.headers)?;
+    let offer = if resource.custom.is_some() { Offer::Custom } else { Offer::BuiltIn };
+    let representation = negotiation::negotiate(&parts.headers, offer)?;
     let mut call = Call {
         cluster,
         user: &user,

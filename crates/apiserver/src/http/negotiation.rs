@@ -1,8 +1,12 @@
-//! In which form an answer goes out: JSON or YAML, whole objects, metadata alone or a table, by the Accept header.
+//! In which form an answer goes out: JSON, YAML or protobuf, whole objects, metadata alone or a table, by the Accept
+//! header.
 
 use http::HeaderMap;
 
-use crate::status::{ApiError, ApiResult};
+use crate::{
+    machinery::protobuf,
+    status::{ApiError, ApiResult},
+};
 
 /// How an answer is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,6 +25,19 @@ pub enum Format {
     Json,
     /// `application/yaml`.
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
+}
+
+/// What can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// A built-in kind: everything, tables in JSON and YAML only.
+    BuiltIn,
+    /// A custom resource: in protobuf its metadata only.
+    Custom,
+    /// What is about no resource: it has one shape.
+    Document,
 }
 
 /// What is shown of objects.
@@ -41,6 +58,25 @@ impl Format {
         match self {
             Self::Json => "application/json",
             Self::Yaml => "application/yaml",
+            Self::Protobuf => protobuf::MEDIA_TYPE,
+        }
+    }
+
+    /// The media type of a watch.
+    pub fn watch_media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Yaml => "application/yaml;stream=watch",
+            Self::Protobuf => protobuf::WATCH_MEDIA_TYPE,
+        }
+    }
+
+    fn of(media_type: &str) -> Option<Self> {
+        match media_type {
+            "application/json" | "*/*" => Some(Self::Json),
+            "application/yaml" => Some(Self::Yaml),
+            protobuf::MEDIA_TYPE => Some(Self::Protobuf),
+            _ => None,
         }
     }
 }
@@ -99,55 +135,76 @@ pub fn accept(headers: &HeaderMap) -> &str {
 ///
 /// # Errors
 /// 406, where nothing that is accepted can be had.
-pub fn negotiate(headers: &HeaderMap) -> ApiResult<Representation> {
+pub fn negotiate(headers: &HeaderMap, offer: Offer) -> ApiResult<Representation> {
     let accept = accept(headers);
     if accept.is_empty() {
         return Ok(Representation::default());
     }
-    let mut asked_for_shape = false;
+    let mut known = offer == Offer::Custom;
     for range in ranges(accept) {
-        let format = match range.media_type {
-            "application/json" | "*/*" => Format::Json,
-            "application/yaml" => Format::Yaml,
-            _ => continue,
+        let Some(format) = Format::of(range.media_type) else { continue };
+        known = true;
+        let Some(shape) = shape(&range) else { continue };
+        let to_be_had = match (offer, shape) {
+            (Offer::Custom, Shape::Whole) | (_, Shape::Table(_)) if format == Format::Protobuf => false,
+            (Offer::Document, shape) => shape == Shape::Whole,
+            _ => true,
         };
-        let version = match range.parameter("v") {
-            Some("v1") => Some("v1"),
-            Some("v1beta1") => Some("v1beta1"),
-            _ => None,
-        };
-        let shape = match (range.parameter("as"), range.parameter("g"), version) {
-            (None, _, _) => Some(Shape::Whole),
-            (Some("Table"), Some("meta.k8s.io"), Some(version)) => Some(Shape::Table(version)),
-            (
-                Some("PartialObjectMetadata" | "PartialObjectMetadataList"),
-                Some("meta.k8s.io"),
-                Some(version),
-            ) => Some(Shape::Metadata(version)),
-            _ => None,
-        };
-        match shape {
-            Some(shape) => return Ok(Representation { format, shape }),
-            None => asked_for_shape = true,
+        if to_be_had {
+            return Ok(Representation { format, shape });
         }
     }
-    let message = if asked_for_shape {
-        format!("only the following media types are accepted: {ACCEPTED}")
+    Err(if known {
+        ApiError::new(
+            406,
+            "NotAcceptable",
+            format!("only the following media types are accepted: {ACCEPTED}"),
+        )
     } else {
-        format!("406: Not Acceptable\n\nAvailable representations: {ACCEPTED}")
+        // These were refused before anyone asked which resource it is about.
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {ACCEPTED}");
+        ApiError::new(406, "NotAcceptable", message).with_details(serde_json::json!({}))
+    })
+}
+
+/// The shape that a range asks for, if there is such a one.
+fn shape(range: &Range<'_>) -> Option<Shape> {
+    let version = match range.parameter("v") {
+        Some("v1") => Some("v1"),
+        Some("v1beta1") => Some("v1beta1"),
+        _ => None,
     };
-    let error = ApiError::new(406, "NotAcceptable", message);
-    Err(if asked_for_shape { error } else { error.with_details(serde_json::json!({})) })
+    match (range.parameter("as"), range.parameter("g"), version) {
+        (None, _, _) => Some(Shape::Whole),
+        (Some("Table"), Some("meta.k8s.io"), Some(version)) => Some(Shape::Table(version)),
+        (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("meta.k8s.io"), Some(version)) => {
+            Some(Shape::Metadata(version))
+        }
+        _ => None,
+    }
+}
+
+/// The encoding of a refusal, which has no shape but its own and is never refused itself.
+pub fn format_of_refusal(headers: &HeaderMap) -> Format {
+    let ranges = ranges(accept(headers));
+    let mut plain = ranges.iter().filter(|range| shape(range) == Some(Shape::Whole));
+    plain.find_map(|range| Format::of(range.media_type)).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn chosen(accept: &str) -> Option<(Format, Shape)> {
+    const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+    fn headers(accept: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(http::header::ACCEPT, accept.parse().unwrap());
-        negotiate(&headers).ok().map(|chosen| (chosen.format, chosen.shape))
+        headers
+    }
+
+    fn chosen(accept: &str, offer: Offer) -> Option<(Format, Shape)> {
+        negotiate(&headers(accept), offer).ok().map(|chosen| (chosen.format, chosen.shape))
     }
 
     #[test]
@@ -168,9 +225,48 @@ mod tests {
                 Some((Format::Json, Shape::Metadata("v1"))),
             ),
             ("application/json;as=Nonsense;g=meta.k8s.io;v=v1", None),
-            ("application/vnd.kubernetes.protobuf, application/json", Some((Format::Json, Shape::Whole))),
         ] {
-            assert_eq!(chosen(accept), want, "{accept}");
+            assert_eq!(chosen(accept, Offer::BuiltIn), want, "{accept}");
+            assert_eq!(chosen(accept, Offer::Custom), want, "{accept}");
+        }
+    }
+
+    #[test]
+    fn protobuf_is_had_of_built_in_kinds_and_of_metadata() {
+        let as_kind = |kind: &str| format!("{PROTOBUF};as={kind};g=meta.k8s.io;v=v1,application/json");
+        for (accept, built_in, custom) in [
+            (
+                format!("{PROTOBUF}, application/json"),
+                (Format::Protobuf, Shape::Whole),
+                (Format::Json, Shape::Whole),
+            ),
+            (as_kind("Table"), (Format::Json, Shape::Whole), (Format::Json, Shape::Whole)),
+            (
+                as_kind("PartialObjectMetadata"),
+                (Format::Protobuf, Shape::Metadata("v1")),
+                (Format::Protobuf, Shape::Metadata("v1")),
+            ),
+        ] {
+            assert_eq!(chosen(&accept, Offer::BuiltIn), Some(built_in), "{accept}");
+            assert_eq!(chosen(&accept, Offer::Custom), Some(custom), "{accept}");
+        }
+        assert_eq!(chosen(PROTOBUF, Offer::Custom), None);
+        assert_eq!(chosen("application/json;as=Table;g=meta.k8s.io;v=v1", Offer::Document), None);
+        let refused = negotiate(&headers("text/html"), Offer::Custom).unwrap_err();
+        assert!(refused.message.starts_with("only the following"), "{}", refused.message);
+    }
+
+    #[test]
+    fn refusals_are_written_in_what_is_accepted_without_a_shape() {
+        for (accept, want) in [
+            (PROTOBUF.to_owned(), Format::Protobuf),
+            (
+                format!("{PROTOBUF};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/yaml"),
+                Format::Yaml,
+            ),
+            ("text/html".to_owned(), Format::Json),
+        ] {
+            assert_eq!(format_of_refusal(&headers(&accept)), want, "{accept}");
         }
     }
 }

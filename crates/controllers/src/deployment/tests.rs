@@ -1,3 +1,5 @@
+//! Rule cases of rollouts: a Deployment and its ReplicaSets in, what is scaled and told out.
+
 use serde_json::{Value, json};
 use xebec_coordinator::Object;
 
@@ -218,6 +220,13 @@ fn progress_is_told() {
         same.clone(),
         stuck(),
         ("ProgressDeadlineExceeded", "ReplicaSet \"web-new\" has timed out progressing."),
+    );
+    check_progress(
+        "ReplicaSetUpdated",
+        11,
+        same.clone(),
+        [set("old", 5, 7, 7), set("new", 1, 5, 1)],
+        ("ReplicaSetUpdated", "ReplicaSet \"web-new\" is progressing."),
     );
     check_progress(
         "ReplicaSetUpdated",

@@ -68,10 +68,11 @@ impl Observer for DisruptionController {
         if key.is::<PodDisruptionBudget>() {
             return vec![key.clone()];
         }
-        if !key.is::<Pod>() {
-            return Vec::new(); // what it wants shows in its Pods
-        }
         let budgets = view.typed::<PodDisruptionBudget>().list(key.namespace());
+        if !key.is::<Pod>() {
+            // How many Pods there should be may have changed, or be known only now.
+            return budgets.iter().map(|budget| budget.key().clone()).collect();
+        }
         let selects = |budget: &&Object| {
             let selector = budget.decode().ok().as_ref().and_then(selector);
             selector.is_some_and(|selector| event.states().any(|state| state.selected_by(&selector)))

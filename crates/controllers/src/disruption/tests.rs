@@ -1,3 +1,5 @@
+//! Rule cases of budgets: Pods and their controllers in, counts out.
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -133,4 +135,5 @@ fn pods_wake_their_budgets() {
             .len()
     };
     assert_eq!((woken(json!({"app": "web"})), woken(json!({"app": "x"}))), (1, 0));
+    assert_eq!(controller.wake(&Event::Added(object(set("s", 5, None))), &view).len(), 1);
 }

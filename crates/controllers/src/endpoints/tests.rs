@@ -1,3 +1,5 @@
+//! Rule cases of endpoints: a Service and its Pods in, slices and Endpoints out.
+
 use serde_json::{Value, json};
 use xebec_coordinator::{Event, Observer};
 

@@ -1,3 +1,5 @@
+//! Rule cases of owners and dependents.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 use xebec_coordinator::{Object, Operation, Write};

@@ -1,3 +1,5 @@
+//! Rule cases of Jobs: a Job and its Pods in, Pods made and ended, counts and conditions out.
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -182,6 +184,17 @@ fn a_deadline_fails_a_job() {
 }
 
 #[test]
+fn what_is_decided_is_told_before_it_is_done() {
+    let late = with_status(
+        with(job(), "/spec/activeDeadlineSeconds", 60),
+        json!({"startTime": "2026-01-01T11:00:00Z"}),
+    );
+    let first = plan(&JobController, [late]);
+    assert_eq!(status(&first)["conditions"].as_array().unwrap().len(), 1);
+    assert_eq!(lines(&first, ""), ["update Job.batch ns/sum/status"]);
+}
+
+#[test]
 fn failed_pods_are_replaced_after_a_while() {
     let failed = |name: &str, seconds: i32| {
         let finished = json!([{"name": "c", "restartCount": 0, "ready": false, "image": "", "imageID": "",
@@ -198,8 +211,10 @@ fn failed_pods_are_replaced_after_a_while() {
     assert_eq!(wait(vec![failed("a", 4)]), (0, Some(6)));
     assert_eq!(wait(vec![failed("a", 11)]), (2, None));
     assert_eq!(wait(vec![failed("a", 11), failed("b", 20)]), (0, Some(9)));
-    let succeeded = with(failed("c", 15), "/status/phase", "Succeeded");
-    assert_eq!(wait(vec![failed("a", 11), failed("b", 20), succeeded]), (2, None));
+    let succeeded = |seconds| with(failed("c", seconds), "/status/phase", "Succeeded");
+    assert_eq!(wait(vec![failed("a", 11), failed("b", 20), succeeded(15)]), (2, None));
+    assert_eq!(wait(vec![failed("a", 4), succeeded(2)]), (2, None));
+    assert_eq!(wait(vec![failed("a", 4), succeeded(5)]), (0, Some(6)));
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Rule cases of replicas: a ReplicaSet and its Pods in, Pods made, ended, adopted and counted out.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,5 +1,7 @@
 //! A cluster in memory with all controllers at work, and somebody who plays the nodes.
 
+#![allow(clippy::unwrap_used, dead_code, reason = "tests, each of which uses a part of it")]
+
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::time::Duration;

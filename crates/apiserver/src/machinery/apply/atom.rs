@@ -104,6 +104,10 @@ impl<'s> Type<'s> {
         match self {
             Self::Deduced => untyped(value, self, false),
             Self::Opaque => untyped(value, self, true),
+            // A custom resource's definition gives it no type, so that anything may stand there until it is validated.
+            Self::Schema { schema: Schema { shape: Shape::IntOrString, .. }, .. } => {
+                untyped(value, Self::Deduced, false)
+            }
             Self::Schema { schema, open, object } => match schema.shape() {
                 Shape::Boolean => Atom::Scalar(Scalar::Boolean),
                 Shape::Integer(_) | Shape::Number => Atom::Scalar(Scalar::Numeric),
@@ -159,7 +163,7 @@ impl<'s> Fields<'s> {
     pub fn declared(&self, name: &str) -> Option<Type<'s>> {
         if self.object {
             match name {
-                "metadata" => return Some(Type::below(*OBJECT_META, self.open)),
+                "metadata" => return Some(Type::below(*OBJECT_META, false)),
                 "apiVersion" | "kind" => return Some(Type::below(&TEXT, self.open)),
                 _ => {}
             }
@@ -295,6 +299,8 @@ impl<'s> List<'s> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
@@ -322,6 +328,46 @@ mod tests {
         ] {
             let element = list_of(kind, field).element(&item).map(|element| element.to_name());
             assert_eq!(element, want.map(str::to_owned), "{kind}.{field} {item}");
+        }
+    }
+
+    #[test]
+    fn what_keeps_unknown_fields_keeps_them_below_too_but_not_in_metadata() {
+        let inner = ObjectShape {
+            fields: [("known".into(), crate::machinery::schema::Field::default())].into(),
+            ..ObjectShape::default()
+        };
+        let root = |preserve_unknown| {
+            let field = crate::machinery::schema::Field {
+                schema: Schema::of(Shape::Object(Arc::new(inner.clone()))),
+                ..Default::default()
+            };
+            let fields = [("inner".into(), field)].into();
+            Schema::of(Shape::Object(Arc::new(ObjectShape {
+                fields,
+                preserve_unknown,
+                ..ObjectShape::default()
+            })))
+        };
+        let may_hold = |schema: &Schema, path: &[&str]| {
+            let mut of = Some(Type::object(schema));
+            for name in path {
+                of = of.and_then(|of| match of.atom(&Value::Null) {
+                    Atom::Map(fields) => fields.child(name),
+                    _ => None,
+                });
+            }
+            of.is_some()
+        };
+        for (path, open, closed) in [
+            (&["bogus"][..], true, false),
+            (&["inner", "known"], true, true),
+            (&["inner", "bogus"], true, false),
+            (&["metadata", "labels", "any"], true, true),
+            (&["metadata", "bogus"], false, false),
+        ] {
+            assert_eq!(may_hold(&root(true), path), open, "{path:?}");
+            assert_eq!(may_hold(&root(false), path), closed, "{path:?}");
         }
     }
 }

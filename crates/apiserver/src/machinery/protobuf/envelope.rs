@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Malformed, Message,
-    wire::{Payload, Reader, Writer},
+    wire::{Reader, Writer, expect},
 };
 
 const PREFIX: [u8; 4] = *b"k8s\0";
@@ -61,13 +61,6 @@ fn type_meta(bytes: &[u8], envelope: &mut Envelope<'_>) -> Result<(), Malformed>
         }
     }
     Ok(())
-}
-
-fn expect<'a>(payload: Payload<'a>, field: &str) -> Result<&'a [u8], Malformed> {
-    match payload {
-        Payload::Bytes(bytes) => Ok(bytes),
-        other => Err(Malformed::WrongWireType { wire: other.wire(), field: field.to_owned() }),
-    }
 }
 
 /// An object in its envelope.

@@ -11,6 +11,8 @@ pub mod envelope;
 mod message;
 mod read;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;
 mod time;
 mod wire;

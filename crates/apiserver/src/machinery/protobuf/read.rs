@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 use super::{
     message::{JSON_SCHEMA, Kind, Message, MessageField, Part},
     time,
-    wire::{Malformed, Payload, Reader, WireField},
+    wire::{Malformed, Payload, Reader, WireField, expect, wrong},
 };
 use crate::machinery::{conform, decode, schema::Width};
 
@@ -55,15 +55,9 @@ impl Walk {
                         map.insert(field.name.as_ref().into(), value);
                     }
                 }
-                Some(Part::Embedded(embedded)) => match payload {
-                    Payload::Bytes(bytes) => self.fields(embedded, bytes, map)?,
-                    _ => {
-                        return Err(Malformed::WrongWireType {
-                            wire: payload.wire(),
-                            field: message.name.clone(),
-                        });
-                    }
-                },
+                Some(Part::Embedded(embedded)) => {
+                    self.fields(embedded, expect(payload, &message.name)?, map)?;
+                }
             }
         }
         self.depth -= 1;
@@ -77,7 +71,6 @@ impl Walk {
         payload: Payload<'_>,
         value: &mut Value,
     ) -> Result<(), Malformed> {
-        let wrong = || Malformed::WrongWireType { wire: payload.wire(), field: field.go.to_owned() };
         match &field.kind {
             Kind::List(kind) => {
                 if value.is_null() {
@@ -87,18 +80,18 @@ impl Walk {
                 if let (Payload::Bytes(bytes), Some(wire)) = (payload, kind.packed()) {
                     let mut reader = Reader::new(bytes, field.go);
                     while let Some(payload) = reader.next_packed(wire)? {
-                        items.push(self.value(kind, payload)?.ok_or_else(wrong)?);
+                        items.push(self.expected(kind, payload, field.go)?);
                     }
                     return Ok(());
                 }
-                items.push(self.value(kind, payload)?.ok_or_else(wrong)?);
+                items.push(self.expected(kind, payload, field.go)?);
             }
             Kind::Map(kind) => {
                 if value.is_null() {
                     *value = Value::Object(Map::new());
                 }
-                let Payload::Bytes(bytes) = payload else { return Err(wrong()) };
-                let (name, entry) = self.map_entry(kind, bytes)?.ok_or_else(wrong)?;
+                let bytes = expect(payload, field.go)?;
+                let (name, entry) = self.map_entry(kind, bytes, field.go)?;
                 if let Value::Object(map) = value {
                     map.insert(name, entry);
                 }
@@ -107,29 +100,28 @@ impl Walk {
                 if value.is_null() {
                     *value = Value::Object(Map::new());
                 }
-                let Payload::Bytes(bytes) = payload else { return Err(wrong()) };
+                let bytes = expect(payload, field.go)?;
                 if let Value::Object(map) = value {
                     self.fields(link.message(), bytes, map)?;
                 }
             }
-            kind => *value = self.value(kind, payload)?.ok_or_else(wrong)?,
+            kind => *value = self.expected(kind, payload, field.go)?,
         }
         Ok(())
     }
 
-    /// A key and its value; what is absent is zero. `None` where a wire type is wrong.
-    fn map_entry(&mut self, kind: &Kind, bytes: &[u8]) -> Result<Option<(String, Value)>, Malformed> {
+    /// A key and its value; what is absent is zero.
+    fn map_entry(&mut self, kind: &Kind, bytes: &[u8], go: &str) -> Result<(String, Value), Malformed> {
         let (mut name, mut value) = (String::new(), kind.nothing());
-        let mut reader = Reader::new(bytes, "map");
-        while let Some(field) = reader.next()? {
-            match (field.number, field.payload) {
-                (1, Payload::Bytes(bytes)) => name = text(bytes),
-                (1, _) => return Ok(None),
-                (2, payload) => value = payload,
+        let mut reader = Reader::new(bytes, go);
+        while let Some(WireField { number, payload }) = reader.next()? {
+            match number {
+                1 => name = text(expect(payload, go)?),
+                2 => value = payload,
                 _ => {}
             }
         }
-        Ok(self.value(kind, value)?.map(|value| (name, value)))
+        Ok((name, self.expected(kind, value, go)?))
     }
 
     /// One value. `None` where the wire type is wrong.
@@ -184,8 +176,7 @@ impl Walk {
     }
 
     fn expected(&mut self, kind: &Kind, payload: Payload<'_>, field: &str) -> Result<Value, Malformed> {
-        self.value(kind, payload)?
-            .ok_or_else(|| Malformed::WrongWireType { wire: payload.wire(), field: field.to_owned() })
+        self.value(kind, payload)?.ok_or_else(|| wrong(payload, field))
     }
 
     /// What stands under the number 1 of a message that has nothing else.
@@ -228,12 +219,8 @@ impl Walk {
         let mut json: &[u8] = &[];
         let mut reader = Reader::new(bytes, "RawExtension");
         while let Some(field) = reader.next()? {
-            match (field.number, field.payload) {
-                (1, Payload::Bytes(bytes)) => json = bytes,
-                (1, payload) => {
-                    return Err(Malformed::WrongWireType { wire: payload.wire(), field: "Raw".to_owned() });
-                }
-                _ => {}
+            if field.number == 1 {
+                json = expect(field.payload, "Raw")?;
             }
         }
         if json.is_empty() {
@@ -291,8 +278,7 @@ fn int_or_string(bytes: &[u8]) -> Result<Value, Malformed> {
             (2, Payload::Varint(value)) => number = value as i32,
             (3, Payload::Bytes(bytes)) => string = text(bytes),
             (which @ 1..=3, payload) => {
-                let field = ["Type", "IntVal", "StrVal"][which as usize - 1].to_owned();
-                return Err(Malformed::WrongWireType { wire: payload.wire(), field });
+                return Err(wrong(payload, ["Type", "IntVal", "StrVal"][which as usize - 1]));
             }
             _ => {}
         }

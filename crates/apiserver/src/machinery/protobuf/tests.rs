@@ -1,3 +1,5 @@
+//! The codec against arbitrary values, golden bytes and malformed input.
+
 use serde_json::json;
 
 use super::{Message, envelope};

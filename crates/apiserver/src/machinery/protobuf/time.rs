@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::wire::{Malformed, Payload, Reader, Writer};
+use super::wire::{Malformed, Payload, Reader, Writer, wrong};
 use crate::machinery::{conform, schema::Format};
 
 /// The time as JSON has it; `None` for the zero time.
@@ -17,8 +17,7 @@ pub(super) fn read(format: Format, bytes: &[u8]) -> Result<Option<String>, Malfo
             (1, Payload::Varint(value)) => seconds = value.cast_signed(),
             (2, Payload::Varint(value)) => nanoseconds = value as i32,
             (number @ (1 | 2), payload) => {
-                let field = if number == 1 { "Seconds" } else { "Nanos" };
-                return Err(Malformed::WrongWireType { wire: payload.wire(), field: field.to_owned() });
+                return Err(wrong(payload, if number == 1 { "Seconds" } else { "Nanos" }));
             }
             _ => {}
         }

@@ -83,6 +83,19 @@ impl Payload<'_> {
     }
 }
 
+/// The bytes of a payload; an error that names the field where it is none.
+pub(super) fn expect<'a>(payload: Payload<'a>, field: &str) -> Result<&'a [u8], Malformed> {
+    match payload {
+        Payload::Bytes(bytes) => Ok(bytes),
+        other => Err(wrong(other, field)),
+    }
+}
+
+/// The error of a field that came with another wire type than it has.
+pub(super) fn wrong(payload: Payload<'_>, field: &str) -> Malformed {
+    Malformed::WrongWireType { wire: payload.wire(), field: field.to_owned() }
+}
+
 /// Reads the fields of a message, one after the other.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
