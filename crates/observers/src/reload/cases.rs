@@ -31,7 +31,6 @@ struct Turn {
     /// `kind name` of objects that go.
     delete: Vec<String>,
     /// Whether the change happens while nobody watches.
-    unseen: bool,
     restarts: bool,
     /// What is done: `observes`, `holds`, `rolls out` (what is written), the Event, and what is emitted.
     does: Vec<String>,
@@ -77,9 +76,6 @@ fn check(case: &Case, file: &str) {
             world.reload = Reload::default();
             events = world.all().into_iter().map(Event::Added).collect();
         }
-        if turn.unseen {
-            events = world.all().into_iter().map(Event::Added).collect();
-        }
         let mut done = Vec::new();
         // Its own writes wake it again: that must come to an end.
         for _ in 0..4 {
@@ -100,7 +96,7 @@ impl World {
         self.objects.iter().map(|(key, value)| Object::from_value(key.kind(), value).unwrap()).collect()
     }
 
-    /// Puts an object in the place of the one of its name; annotations that are ours stay.
+    /// Puts an object in the place of the one of its name; annotations that are ours stay, unless they are given.
     fn put(&mut self, mut value: Value) -> Event {
         let kind = match value["kind"].as_str().unwrap() {
             "Deployment" => Kind::named("apps", "v1", "Deployment", "deployments"),
@@ -126,7 +122,12 @@ impl World {
                     .filter(|(name, _)| name.starts_with("reload.xebec.dev/") && name != super::AUTO);
                 let Some(metadata) = value.pointer_mut(pointer) else { continue };
                 for (name, text) in kept {
-                    metadata["annotations"][name] = text;
+                    if metadata["annotations"].get(&name).is_none() {
+                        metadata["annotations"][name] = text;
+                    }
+                }
+                if let Some(annotations) = metadata["annotations"].as_object_mut() {
+                    annotations.retain(|_, text| !text.is_null());
                 }
             }
         }
