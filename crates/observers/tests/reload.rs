@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::Client;
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -183,7 +183,7 @@ async fn what_is_missing_holds_and_lets_go() {
     let running = Running::start(&cluster).await;
     let secrets: Api<Secret> = Api::namespaced(client.clone(), "default");
     let secret = secrets.get("keys").await.unwrap();
-    secrets.delete("keys", &Default::default()).await.unwrap();
+    secrets.delete("keys", &DeleteParams::default()).await.unwrap();
     running.coordinator.idle().await;
     set(&client, json!({"colour": "red"})).await;
     let held = running.deployment().await;
