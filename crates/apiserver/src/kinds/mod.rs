@@ -5,6 +5,7 @@
 //! through [`strategies::STRATEGIES`]. Custom resources make the same [`Resource`] from their definition.
 
 pub mod access;
+pub mod admission;
 pub mod autoscaling;
 #[cfg(test)]
 mod cases;

@@ -36,6 +36,7 @@ impl Row {
 /// The kinds that behave in a way of their own, by subject.
 pub static STRATEGIES: &[&[Row]] = &[
     super::access::ROWS,
+    super::admission::ROWS,
     super::autoscaling::ROWS,
     super::core::ROWS,
     super::definitions::strategy::ROWS,
