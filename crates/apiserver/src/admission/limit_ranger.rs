@@ -121,7 +121,7 @@ fn check_amounts(limit: &Value, sort: &str, resources: &Value, errors: &mut Vec<
         let Some(bound) = amount(bound) else { continue };
         match request {
             None => {
-                errors.push(format!("minimum {name} usage per {sort} is {bound}.  No request is specified"))
+                errors.push(format!("minimum {name} usage per {sort} is {bound}.  No request is specified"));
             }
             Some(request) if request < bound => {
                 errors.push(format!("minimum {name} usage per {sort} is {bound}, but request is {request}"));
@@ -143,7 +143,7 @@ fn check_amounts(limit: &Value, sort: &str, resources: &Value, errors: &mut Vec<
         }
         match maximum {
             None => {
-                errors.push(format!("maximum {name} usage per {sort} is {bound}.  No limit is specified"))
+                errors.push(format!("maximum {name} usage per {sort} is {bound}.  No limit is specified"));
             }
             Some(maximum) if maximum > bound => {
                 errors.push(format!("maximum {name} usage per {sort} is {bound}, but limit is {maximum}"));

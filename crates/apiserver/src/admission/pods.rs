@@ -52,14 +52,11 @@ fn set_priority(call: &mut Call<'_>, pod: &mut Value) -> ApiResult<()> {
             Some(class) => class,
             None => json!({"metadata": {"name": ""}, "value": 0, "preemptionPolicy": "PreemptLowerPriority"}),
         }
+    } else if let Some(stored) = snapshot.get(PRIORITY_CLASSES, &name) {
+        stored.decode()
     } else {
-        match snapshot.get(PRIORITY_CLASSES, &name) {
-            Some(stored) => stored.decode(),
-            None => {
-                let why = format!("no PriorityClass with name {name} was found");
-                return Err(ApiError::forbidden(call.resource.qualified(), object::name(pod), &why));
-            }
-        }
+        let why = format!("no PriorityClass with name {name} was found");
+        return Err(ApiError::forbidden(call.resource.qualified(), object::name(pod), &why));
     };
     let priority = class["value"].as_i64().unwrap_or(0);
     let forbid = |what: &str| {

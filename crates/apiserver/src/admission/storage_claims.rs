@@ -15,6 +15,9 @@ pub const DEFAULT_STORAGE_CLASS: Plugin =
 pub const DEFAULT_INGRESS_CLASS: Plugin =
     Plugin { name: "DefaultIngressClass", mutate_create: set_ingress_class, ..Plugin::NONE };
 
+/// The annotations that named classes before fields did.
+const OLD_STORAGE_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+const OLD_INGRESS_CLASS: &str = "kubernetes.io/ingress.class";
 const IS_DEFAULT_STORAGE: [&str; 2] =
     ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
 const IS_DEFAULT_INGRESS: &str = "ingressclass.kubernetes.io/is-default-class";
@@ -38,9 +41,8 @@ fn set_storage_class(call: &mut Call<'_>, claim: &mut Value) -> ApiResult<()> {
     if &*call.resource.storage != "/persistentvolumeclaims" {
         return Ok(());
     }
-    const BETA: &str = "volume.beta.kubernetes.io/storage-class";
     let named = !claim["spec"]["storageClassName"].is_null()
-        || object::annotations(claim).is_some_and(|annotations| annotations.contains_key(BETA));
+        || object::annotations(claim).is_some_and(|annotations| annotations.contains_key(OLD_STORAGE_CLASS));
     if named {
         return Ok(());
     }
@@ -54,9 +56,9 @@ fn set_ingress_class(call: &mut Call<'_>, ingress: &mut Value) -> ApiResult<()> 
     if &*call.resource.storage != "networking.k8s.io/ingresses" {
         return Ok(());
     }
-    const OLD: &str = "kubernetes.io/ingress.class";
     let named = !ingress["spec"]["ingressClassName"].is_null()
-        || object::annotations(ingress).is_some_and(|annotations| annotations.contains_key(OLD));
+        || object::annotations(ingress)
+            .is_some_and(|annotations| annotations.contains_key(OLD_INGRESS_CLASS));
     if named {
         return Ok(());
     }

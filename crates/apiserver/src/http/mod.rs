@@ -31,7 +31,7 @@ use target::Target;
 /// The largest body that is read: what kube-apiserver takes.
 const BODY_BYTES_MAX: usize = 3 << 20;
 /// How long a body may take to come.
-const BODY_SECONDS_MAX: Duration = Duration::from_secs(60);
+const BODY_SECONDS_MAX: Duration = Duration::from_mins(1);
 
 /// Whom a connection comes from, as far as the connection itself says.
 #[derive(Debug, Clone)]

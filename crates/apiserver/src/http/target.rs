@@ -72,13 +72,13 @@ impl Target {
         if old_watch {
             parts.remove(0);
         }
-        if parts.first().is_some_and(|part| part == "namespaces") {
-            if let Some(namespace) = parts.get(1) {
-                target.namespace.clone_from(namespace);
-                // Not /namespaces/NS/status and the like, which are parts of the namespace itself.
-                if parts.len() > 2 && !matches!(parts[2].as_str(), "status" | "finalize") {
-                    parts.drain(..2);
-                }
+        if parts.first().is_some_and(|part| part == "namespaces")
+            && let Some(namespace) = parts.get(1)
+        {
+            target.namespace.clone_from(namespace);
+            // Not /namespaces/NS/status and the like, which are parts of the namespace itself.
+            if parts.len() > 2 && !matches!(parts[2].as_str(), "status" | "finalize") {
+                parts.drain(..2);
             }
         }
         let mut parts = parts.into_iter();

@@ -16,6 +16,7 @@ mod go;
 pub mod network;
 pub mod parts;
 pub mod policy;
+pub mod storage;
 pub mod strategies;
 pub mod strategy;
 pub mod table;

@@ -41,6 +41,7 @@ pub static STRATEGIES: &[&[Row]] = &[
     super::definitions::strategy::ROWS,
     super::network::ROWS,
     super::policy::ROWS,
+    super::storage::ROWS,
     super::workloads::ROWS,
 ];
 

@@ -53,10 +53,13 @@ struct Fact {
     #[serde(default)]
     subresources: Vec<SubresourceFact>,
     #[serde(default)]
-    columns: Vec<(Box<str>, Box<str>, Box<str>, i32)>,
+    columns: Vec<ColumnFact>,
     #[serde(default)]
     selectable_fields: Vec<Box<str>>,
 }
+
+/// Name, type, format and priority.
+type ColumnFact = (Box<str>, Box<str>, Box<str>, i32);
 
 #[derive(Deserialize)]
 struct SubresourceFact {
@@ -124,7 +127,7 @@ fn subresource(fact: &SubresourceFact) -> Subresource {
     Subresource { name: fact.name.clone(), group, version, kind, verbs: fact.verbs.clone() }
 }
 
-fn column((name, type_, format, priority): &(Box<str>, Box<str>, Box<str>, i32)) -> Column {
+fn column((name, type_, format, priority): &ColumnFact) -> Column {
     Column {
         name: name.clone(),
         type_: type_.clone(),

@@ -160,8 +160,8 @@ fn schema_of(facts: &Value) -> Schema {
     };
     Schema {
         shape,
-        // The zero values that Go's own fields have are `Presence`'s matter, not defaults.
-        default: facts.get("default").filter(|value| !is_zero(value)).cloned(),
+        // The zero values that Go's own fields have are `Presence`'s matter, not defaults; those of pointers are.
+        default: facts.get("default").filter(|value| facts["pointer"] == true || !is_zero(value)).cloned(),
         atomic: facts["map-type"].as_str().map(|map_type| map_type == "atomic"),
         ..Schema::default()
     }

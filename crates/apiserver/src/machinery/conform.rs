@@ -233,11 +233,8 @@ impl Walk {
         for step in &self.path {
             match step {
                 Step::Field(field) if place.is_empty() => place.push_str(field),
-                Step::Field(field) => {
-                    place.push('.');
-                    place.push_str(field);
-                }
-                Step::Index(index) => place.push_str(&format!("[{index}]")),
+                Step::Field(field) => place.extend([".", field]),
+                Step::Index(index) => place.extend(["[", &index.to_string(), "]"]),
             }
         }
         if !place.is_empty() {

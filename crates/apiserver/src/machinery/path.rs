@@ -34,16 +34,19 @@ impl<'a> Path<'a> {
     }
 
     /// A field of this value.
+    #[must_use]
     pub const fn child(&'a self, field: &'a str) -> Path<'a> {
         Path { parent: Some(self), segment: Segment::Field(field) }
     }
 
     /// An item of this list.
+    #[must_use]
     pub const fn index(&'a self, index: usize) -> Path<'a> {
         Path { parent: Some(self), segment: Segment::Index(index) }
     }
 
     /// A value of this map.
+    #[must_use]
     pub const fn key(&'a self, key: &'a str) -> Path<'a> {
         Path { parent: Some(self), segment: Segment::Key(key) }
     }

@@ -1,6 +1,8 @@
 //! From the body of a write to an object: decoded, of the right kind, with unknown and duplicate fields told, in the
 //! normal form of its schema, with its defaults.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use super::Call;
@@ -155,7 +157,10 @@ fn not_the_type(call: &Call<'_>, wanted: &Wanted<'_>, why: &str) -> ApiError {
     let mut shown = match beginning.first() {
         None => "<empty>".to_owned(),
         Some(b'{') => String::from_utf8_lossy(beginning).into_owned(),
-        Some(_) => beginning.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Some(_) => beginning.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        }),
     };
     if beginning.len() < call.body.len() {
         shown.push_str(" ...");

@@ -183,11 +183,11 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part
     let mut errors = FieldErrors::new();
     metadata::validate_update(new, old, &mut errors);
     validate_custom(resource, new, &mut errors);
-    let own = resource.strategy.of_part(part);
+    if let Some(own) = resource.strategy.of_part(part) {
+        (own.validate_update)(new, old, &mut errors);
+        return errors;
+    }
     match part {
-        _ if own.is_some() => {
-            own.iter().for_each(|strategy| (strategy.validate_update)(new, old, &mut errors))
-        }
         Part::Main => (resource.strategy.validate_update)(new, old, &mut errors),
         Part::Status => (resource.strategy.validate_status)(new, old, &mut errors),
         _ => {}
@@ -196,18 +196,21 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part
 }
 
 /// Encodes an object for storage, in the storage version.
-pub fn draft(resource: &Resource, value: Value) -> Draft {
-    let terms = terms(resource, &value);
-    let mut stored = value;
-    if resource.storage_version != resource.api_version {
-        match resource.conversion {
-            Some(conversion) => stored = (conversion.to_storage)(stored),
-            None => {
-                object::map_mut(&mut stored).insert("apiVersion".into(), (*resource.storage_version).into());
-            }
+pub fn draft(resource: &Resource, mut value: Value) -> Draft {
+    if resource.storage_version == resource.api_version {
+        let terms = terms(resource, &value);
+        return Draft::new(&value, terms);
+    }
+    match resource.conversion {
+        Some(conversion) => value = (conversion.to_storage)(value),
+        None => {
+            object::map_mut(&mut value).insert("apiVersion".into(), (*resource.storage_version).into());
         }
     }
-    Draft::new(&stored, terms)
+    // Selectors ask by the names that the storage version has.
+    let stored_as = crate::kinds::table::of_kind(&resource.storage_version, &resource.kind);
+    let terms = terms(stored_as.as_deref().unwrap_or(resource), &value);
+    Draft::new(&value, terms)
 }
 
 /// What selectors may ask of an object.

@@ -17,7 +17,7 @@ use crate::{
 /// How long a watch lives when its caller does not say: between half an hour and an hour, so that not all end at once.
 const TIMEOUT_SECONDS_MIN: i64 = 1800;
 /// How often a watcher that asked for bookmarks gets one.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 /// How many items are taken from the log at once.
 const BATCH_MAX: usize = 256;
 
@@ -60,7 +60,7 @@ pub fn watch(call: &Call<'_>) -> ApiResult<Answer> {
         Some(false) if revision == 0 => watcher.cursor = snapshot.revision(),
         Some(false) => {}
         _ if revision == 0 || initial == Some(true) => {
-            watcher.begin_with(&snapshot, initial == Some(true) && bookmarks)
+            watcher.begin_with(&snapshot, initial == Some(true) && bookmarks);
         }
         _ => {}
     }

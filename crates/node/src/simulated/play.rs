@@ -150,7 +150,7 @@ fn run(stage: &mut Stage, spec: &PodSpec, status: &mut PodStatus, place: Place) 
 fn advance(stage: &mut Stage, spec: &PodSpec, status: &mut PodStatus) {
     let script = |container: &Container, role| {
         // One that cannot be read was reported when the Pod was accepted.
-        Script::of(stage.pod, &container.name, role).unwrap_or_default()
+        Script::of(stage.pod, &container.name, role).unwrap_or_else(|_| Script::by_default(stage.pod, role))
     };
     let scripts: Vec<Script> = containers_of(spec).map(|(container, role)| script(container, role)).collect();
     let mut scripts = scripts.iter();

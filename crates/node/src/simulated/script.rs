@@ -79,17 +79,23 @@ impl Script {
                 .map_err(|source| ScriptError { annotation, source: Box::new(source) })?,
             None => Written::default(),
         };
-        let by_default = match role {
-            Role::Init => Some(Duration::ZERO),
-            Role::Main if is_of_job(pod) || written.exit_code.is_some() => Some(RUN_FOR),
-            Role::Sidecar if written.exit_code.is_some() => Some(RUN_FOR),
-            Role::Main | Role::Sidecar => None,
-        };
+        let by_default = Self::by_default(pod, role);
+        let ends = by_default.run_for.or(written.exit_code.map(|_| RUN_FOR));
         Ok(Self {
             ready_after: written.ready_after.unwrap_or_default(),
-            run_for: written.run_for.or(by_default),
+            run_for: written.run_for.or(ends),
             exit_code: written.exit_code.unwrap_or_default(),
         })
+    }
+
+    /// The script of a container that has none.
+    pub(crate) fn by_default(pod: &Pod, role: Role) -> Self {
+        let run_for = match role {
+            Role::Init => Some(Duration::ZERO),
+            Role::Main if is_of_job(pod) => Some(RUN_FOR),
+            Role::Main | Role::Sidecar => None,
+        };
+        Self { run_for, ..Self::default() }
     }
 }
 

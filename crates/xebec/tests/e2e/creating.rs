@@ -65,7 +65,7 @@ fn expose_gives_pods_an_address() {
     let cluster = Cluster::up();
     let kubectl = &cluster.kubectl;
     kubectl.run("create deployment web --image web:1 --replicas 2 --port 8080");
-    assert_eq!(kubectl.run("expose deployment web --port 80"), "service/web exposed\n");
+    assert_eq!(kubectl.run("expose deployment web --port 80 --target-port 8080"), "service/web exposed\n");
     kubectl.run("rollout status deployment/web --timeout 60s");
     let service = kubectl.json("get service web");
     assert!(service["spec"]["clusterIP"].as_str().unwrap().starts_with("10.96."), "{service}");

@@ -81,7 +81,7 @@ impl Kubectl {
             code: output.status.code().unwrap_or(-1),
         };
         assert_ne!(said.code, 124, "kubectl {line}: hung\n{said:#?}");
-        assert!(!said.err.to_lowercase().contains("warning"), "kubectl {line}: {}", said.err);
+        assert!(!said.err.lines().any(|line| line.starts_with("Warning")), "kubectl {line}: {}", said.err);
         said
     }
 
@@ -112,7 +112,13 @@ impl Kubectl {
     /// The same, with `editor` (a command that gets a file) for `kubectl edit`.
     #[track_caller]
     pub fn run_editing(&self, line: &str, editor: &str) -> String {
-        good(line, self.said_with(line, "", Some(("KUBE_EDITOR", editor))))
+        good(line, self.said_editing(line, editor))
+    }
+
+    /// The same, whatever comes of it.
+    #[track_caller]
+    pub fn said_editing(&self, line: &str, editor: &str) -> Said {
+        self.said_with(line, "", Some(("KUBE_EDITOR", editor)))
     }
 
     /// What it prints with `--output json`, parsed.

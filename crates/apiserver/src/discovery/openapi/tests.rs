@@ -148,7 +148,7 @@ fn widget() -> Arc<Resource> {
     let list = |list_type| {
         let items =
             Schema::of(Shape::Object(Arc::new(object(vec![("name", of(Shape::String(Format::Plain)))]))));
-        Shape::Array(Arc::new(ArrayShape { items, list_type, wrapped: false }))
+        Shape::Array(Arc::new(ArrayShape { items, list_type, ..ArrayShape::default() }))
     };
     let open = Shape::Object(Arc::new(ObjectShape {
         preserve_unknown: true,

@@ -217,9 +217,8 @@ fn metric_to_v1(metric: &Value, side: &str) -> Value {
         }
         // Quantities that are no pointers in v1.
         let needed = match (sort, side) {
-            ("object", _) => Some("value"),
+            ("object", _) | ("external", "current") => Some("value"),
             ("pods", _) | ("resource" | "containerResource", "current") => Some("averageValue"),
-            ("external", "current") => Some("value"),
             _ => None,
         };
         if let Some(field) = needed {

@@ -3,8 +3,10 @@
 pub mod binding;
 pub mod config_map;
 pub mod event;
+pub mod limit_range;
 pub mod namespace;
 pub mod node;
+pub mod resource_quota;
 pub mod secret;
 pub mod service_account;
 
@@ -15,8 +17,10 @@ pub static ROWS: &[Row] = &[
     Row::new("", "v1", "Binding", &binding::STRATEGY),
     Row::new("", "v1", "ConfigMap", &config_map::STRATEGY),
     Row::new("", "v1", "ComponentStatus", &Strategy::PLAIN),
+    Row::new("", "v1", "LimitRange", &limit_range::STRATEGY),
     Row::new("", "v1", "Namespace", &namespace::STRATEGY),
     Row::new("", "v1", "Node", &node::STRATEGY),
+    Row::new("", "v1", "ResourceQuota", &resource_quota::STRATEGY),
     Row::new("", "v1", "Secret", &secret::STRATEGY),
     Row::new("", "v1", "ServiceAccount", &service_account::STRATEGY),
     Row::new("", "v1", "Event", &event::CORE),

@@ -69,18 +69,15 @@ fn validate(node: &Value, errors: &mut FieldErrors) {
 fn validate_families(errors: &mut FieldErrors, path: &Path<'_>, value: &Value, cidrs: &[&str]) {
     let mut families = HashSet::new();
     for cidr in cidrs {
-        match address::Cidr::parse(cidr) {
-            Some(cidr) => {
-                families.insert(cidr.address.is_ipv4());
-            }
-            None => {
-                let message = format!(
-                    "Internal error: invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR \
-                     address: {cidr}"
-                );
-                errors.push(Cause::InternalError, path, message);
-                break;
-            }
+        if let Some(cidr) = address::Cidr::parse(cidr) {
+            families.insert(cidr.address.is_ipv4());
+        } else {
+            let message = format!(
+                "Internal error: invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR \
+                 address: {cidr}"
+            );
+            errors.push(Cause::InternalError, path, message);
+            break;
         }
     }
     if families.len() < 2 || cidrs.len() > 2 {

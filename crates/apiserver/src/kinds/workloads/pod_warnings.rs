@@ -159,7 +159,8 @@ impl Annotations<'_> {
     }
 }
 
-fn old_label(key: &str) -> Option<&'static str> {
+/// What is said of a label of nodes that has another name now.
+pub fn old_label(key: &str) -> Option<&'static str> {
     OLD_LABELS.iter().find(|(old, _)| *old == key).map(|(_, message)| *message)
 }
 
@@ -197,7 +198,8 @@ fn of_labels(warnings: &mut Vec<String>, path: &Path<'_>, spec: &Value) {
     }
 }
 
-fn of_node_term(warnings: &mut Vec<String>, path: &Path<'_>, term: &Value, with_values: bool) {
+/// Warnings about a term that selects nodes; only preferences are warned of the values of labels.
+pub fn of_node_term(warnings: &mut Vec<String>, path: &Path<'_>, term: &Value, with_values: bool) {
     let path = path.child("matchExpressions");
     for (index, expression) in list(term, "matchExpressions").iter().enumerate() {
         let path = path.index(index);

@@ -246,12 +246,19 @@ impl FieldSet {
         })
     }
 
-    /// Writes `fieldsV1`.
+    /// Writes `fieldsV1`. What is nested deeper than can be read again is owned as a whole.
     pub fn to_fields_v1(&self) -> Value {
+        self.written(DEPTH_MAX)
+    }
+
+    fn written(&self, depth_left: usize) -> Value {
         let mut map = Map::new();
-        for node in &self.nodes {
-            let mut below = node.children.to_fields_v1();
-            if let (true, Value::Object(below)) = (node.member && !node.children.is_empty(), &mut below) {
+        for node in self.nodes.iter().take_while(|_| depth_left > 1) {
+            let mut below = node.children.written(depth_left - 1);
+            if let Value::Object(below) = &mut below
+                && node.member
+                && !below.is_empty()
+            {
                 below.insert(".".to_owned(), Value::Object(Map::new()));
             }
             map.insert(node.element.to_name(), below);
@@ -265,6 +272,22 @@ impl fmt::Display for FieldSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.paths().iter().try_for_each(|path| writeln!(f, "{path}"))
     }
+}
+
+/// How deep `fieldsV1` is nested at most: an object can be read as deep as the decoder goes (127), and `fieldsV1`
+/// stands four deep in it.
+const DEPTH_MAX: usize = 120;
+
+/// Cuts `fieldsV1` to the depth that it may have.
+pub(super) fn limit_depth(fields: &mut Value) {
+    fn cut(fields: &mut Value, depth_left: usize) {
+        let Value::Object(map) = fields else { return };
+        if depth_left <= 1 {
+            map.clear();
+        }
+        map.values_mut().for_each(|below| cut(below, depth_left - 1));
+    }
+    cut(fields, DEPTH_MAX);
 }
 
 /// Each node of `left` with the node of the same element in `right`, if there is one.
@@ -353,6 +376,21 @@ mod tests {
         assert!(set(&fields).has(&[PathElement::field("c")]));
         assert!(!set(&fields).has(&[PathElement::field("a")]));
         assert!(!set(&fields).has(&[]));
+    }
+
+    #[test]
+    fn what_is_written_can_be_read_again() {
+        let mut deep = json!({});
+        for _ in 0..200 {
+            deep = json!({"f:a": deep, ".": {}});
+        }
+        let mut cut = deep.clone();
+        limit_depth(&mut cut);
+        // serde_json itself reads 127 deep.
+        let object = json!({"metadata": {"managedFields": [{"fieldsV1": cut}]}});
+        assert!(serde_json::from_str::<Value>(&object.to_string()).is_ok());
+        assert_eq!(set(&deep).to_fields_v1(), set(&cut).to_fields_v1());
+        assert_eq!(set(&cut).paths().len(), DEPTH_MAX - 1);
     }
 
     /// Any set, by way of the JSON it is read from.

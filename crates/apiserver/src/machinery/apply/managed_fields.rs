@@ -6,7 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::machinery::go_quoted;
 
-use super::{field_set::FieldSet, path_element::write_json};
+use super::{
+    field_set::{FieldSet, limit_depth},
+    path_element::write_json,
+};
 
 /// Entries of operation `Update` beyond this many are merged, the oldest first.
 const UPDATE_MANAGERS_MAX: usize = 10;
@@ -120,7 +123,8 @@ impl Entry {
     }
 
     /// An entry of these fields, as this module writes them.
-    pub(super) fn written(manager: Manager, api_version: &str, time: &str, fields_v1: Value) -> Self {
+    pub(super) fn written(manager: Manager, api_version: &str, time: &str, mut fields_v1: Value) -> Self {
+        limit_depth(&mut fields_v1);
         let fields = Fields::Written(fields_v1);
         Self { manager, api_version: api_version.to_owned(), time: Some(time.to_owned()), fields }
     }

@@ -87,6 +87,9 @@ pub fn patch(object: Value, patch: &Value) -> Result<Value, PatchError> {
     Ok(document.root)
 }
 
+/// How deep an object may be nested: as deep as the decoder reads, so that it can be stored and read again.
+const DEPTH_MAX: usize = 127;
+
 struct Document {
     root: Value,
     copied_bytes: usize,
@@ -165,6 +168,7 @@ impl Document {
     }
 
     fn add(&mut self, path: &str, value: Value) -> Result<(), PatchError> {
+        check_depth(path, &value)?;
         let moved = match self.place(path)? {
             Place::Field(map, name) => {
                 map.insert(name, value);
@@ -202,6 +206,7 @@ impl Document {
     }
 
     fn replace(&mut self, path: &str, value: Value) -> Result<(), PatchError> {
+        check_depth(path, &value)?;
         match self.place(path)? {
             Place::Field(map, name) => {
                 map.insert(name, value);
@@ -255,6 +260,22 @@ impl Document {
         }
         Ok(())
     }
+}
+
+/// Copies could otherwise nest an object without end.
+fn check_depth(path: &str, value: &Value) -> Result<(), PatchError> {
+    fn depth(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+            Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    let above = path.split('/').count().saturating_sub(1);
+    if above + depth(value) > DEPTH_MAX {
+        return inapplicable(format_args!("{path} is nested too deep"));
+    }
+    Ok(())
 }
 
 /// The index of an item of a list of this length; negative positions count from the end.
@@ -365,6 +386,27 @@ mod tests {
         let copy = json!({"op": "copy", "from": "/a", "path": "/a/-"});
         let result = patched(&json!({"a": ["0123456789"]}), Value::from(vec![copy; 40]));
         assert!(matches!(&result, Err(PatchError::Inapplicable(why)) if why.contains("exceeding the limit")));
+    }
+
+    #[test]
+    fn an_object_cannot_be_nested_deeper_than_it_can_be_read() {
+        // Each copies the object into its innermost self.
+        let operations: Vec<Value> = (0..20_u32)
+            .map(|round| json!({"op": "copy", "from": "/a", "path": "/a".repeat(1 << round) + "/a"}))
+            .collect();
+        let result = patched(&json!({"a": {}}), Value::from(operations));
+        assert!(
+            matches!(&result, Err(PatchError::Inapplicable(why)) if why.contains("too deep")),
+            "{result:?}"
+        );
+        let mut deepest = json!(1);
+        for _ in 0..DEPTH_MAX - 1 {
+            deepest = json!([deepest]);
+        }
+        let add = |value: &Value| patched(&json!({}), json!([{"op": "add", "path": "/a", "value": value}]));
+        let object = add(&deepest).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&object.to_string()).unwrap(), object);
+        assert!(add(&json!([deepest])).is_err());
     }
 
     #[test]

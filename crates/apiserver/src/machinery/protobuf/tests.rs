@@ -1,9 +1,17 @@
+//! The codec against arbitrary values, golden bytes and malformed input.
+
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
 use super::{Malformed, Message, envelope, samples::sample, wire::Writer};
 use crate::machinery::{builtin, conform, object};
+
+fn level(writer: &mut Writer, number: u32, depth: usize) {
+    if depth > 0 {
+        writer.nested(number, |writer| level(writer, number, depth - 1));
+    }
+}
 
 fn bytes_of(hex: &str) -> Vec<u8> {
     let digits: Vec<u32> = hex.chars().map(|digit| digit.to_digit(16).unwrap()).collect();
@@ -152,11 +160,6 @@ fn nesting_without_end_is_refused() {
     let nested = |depth: usize| {
         let mut writer = Writer::default();
         // From the inside out: each is written before what was written so far.
-        fn level(writer: &mut Writer, number: u32, depth: usize) {
-            if depth > 0 {
-                writer.nested(number, |writer| level(writer, number, depth - 1));
-            }
-        }
         level(&mut writer, not.into(), depth);
         writer.finish()
     };

@@ -19,7 +19,7 @@ impl Message {
         for entry in self.entries.iter().rev() {
             match &entry.part {
                 Part::Field(field) => {
-                    field.encode(writer, entry.number, map.and_then(|map| map.get(&*field.name)))
+                    field.encode(writer, entry.number, map.and_then(|map| map.get(&*field.name)));
                 }
                 Part::Embedded(embedded) => {
                     writer.nested(entry.number, |writer| embedded.encode_fields(writer, map));

@@ -357,7 +357,7 @@ fn validate_policies(new: &Value, errors: &mut FieldErrors) {
     let path = SPEC.child("internalTrafficPolicy");
     match spec["internalTrafficPolicy"].as_str() {
         None if matches!(type_of(new), "NodePort" | "LoadBalancer" | "ClusterIP") => {
-            errors.required(&path, "")
+            errors.required(&path, "");
         }
         None | Some("Cluster" | "Local") => {}
         Some(policy) => errors.not_supported(&path, policy, &["Cluster", "Local"]),

@@ -1,3 +1,5 @@
+//! How Pods are made.
+
 use serde_json::json;
 
 use super::*;

@@ -278,7 +278,8 @@ pub fn round_requirements(resources: &mut Fields) {
     round_amounts(resources, "requests");
 }
 
-fn round_amounts(owner: &mut Fields, field: &str) {
+/// Rounds the amounts under `field` up to thousandths.
+pub fn round_amounts(owner: &mut Fields, field: &str) {
     for (_, amount) in object_mut(owner, field).into_iter().flatten() {
         // Nothing but millionths, billionths and negative exponents are that fine, in canonical form.
         let fine = amount.as_str().filter(|text| text.ends_with(['n', 'u']) || text.contains("e-"));

@@ -1,3 +1,5 @@
+//! What of a spec is checked as a whole.
+
 use serde_json::json;
 
 use super::*;

@@ -214,6 +214,13 @@ fn validate_sources(errors: &mut FieldErrors, path: &Path<'_>, volume: &Value, i
     }
 }
 
+/// What is wrong with the source under `field` of a volume, by the rule for Pods. `path` is that of the volume.
+pub fn validate_source(errors: &mut FieldErrors, path: &Path<'_>, field: &str, source: &Value) {
+    if let Some(sort) = SOURCES.iter().find(|sort| sort.field == field) {
+        (sort.validate)(errors, &path.child(sort.path), source);
+    }
+}
+
 /// A directory, file, socket or device of the node.
 pub fn validate_host_path(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
     const TYPES: [&str; 8] =

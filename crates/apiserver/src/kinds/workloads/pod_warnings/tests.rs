@@ -1,3 +1,5 @@
+//! One case for each sort of warning.
+
 use serde_json::json;
 
 use super::*;

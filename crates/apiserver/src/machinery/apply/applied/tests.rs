@@ -1,3 +1,5 @@
+//! Applied configurations, by rule.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Ownership of what updates change, by rule.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Strategic merge patches, by rule.
+
 use proptest::prelude::*;
 use serde_json::json;
 

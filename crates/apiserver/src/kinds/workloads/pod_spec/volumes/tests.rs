@@ -1,3 +1,5 @@
+//! One case for each sort of source.
+
 use serde_json::{Value, json};
 
 use crate::{
