@@ -152,7 +152,7 @@ fn validate_ports(errors: &mut FieldErrors, ports: &[Value]) {
         if !seen.insert(name) {
             errors.duplicate(&path.child("name"), name);
         }
-        super::service::validate::validate_protocol(errors, &path.child("protocol"), text(port, "protocol"));
+        super::service::ports::validate_protocol(errors, &path.child("protocol"), text(port, "protocol"));
         if let Some(protocol) = port["appProtocol"].as_str() {
             let problems = format::is_qualified_name(protocol);
             format::report(errors, &path.child("appProtocol"), protocol, problems);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::service::validate::{validate_not_special, validate_protocol};
+use super::service::{ports::validate_protocol, validate::validate_not_special};
 use crate::{
     kinds::Strategy,
     machinery::{

@@ -2,6 +2,7 @@
 //! ([`allocation`]).
 
 pub mod allocation;
+pub(super) mod ports;
 pub(super) mod validate;
 
 use std::collections::HashSet;
