@@ -27,6 +27,7 @@ mod uses;
 mod cases;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -66,6 +67,22 @@ pub struct Reloaded {
     pub workload: Key,
     /// What changed.
     pub changes: Vec<ConfigChanged>,
+}
+
+impl fmt::Display for Reloaded {
+    /// As a terminal is told: `default/web rolled out: ConfigMap settings changed (color, size)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (namespace, name) = (self.workload.namespace().unwrap_or_default(), self.workload.name());
+        write!(f, "{namespace}/{name} rolled out:")?;
+        for (position, change) in self.changes.iter().enumerate() {
+            write!(f, "{} {} changed", if position == 0 { "" } else { "," }, change.source)?;
+            if !change.keys.is_empty() {
+                let keys: Vec<&str> = change.keys.iter().map(String::as_str).collect();
+                write!(f, " ({})", keys.join(", "))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A ConfigMap or Secret whose content changed.
