@@ -29,8 +29,12 @@ use target::Target;
 
 /// The largest body that is read: what kube-apiserver takes.
 const BODY_BYTES_MAX: usize = 3 << 20;
-/// How long a body may take to come.
-const BODY_SECONDS_MAX: Duration = Duration::from_secs(60);
+/// How long a body may take to come, where the connection says nothing else.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How long the body of a request may take to come: an extension of requests.
+#[derive(Debug, Clone, Copy)]
+struct BodyTime(Duration);
 
 /// Whom a connection comes from, as far as the connection itself says.
 #[derive(Debug, Clone)]
@@ -108,7 +112,7 @@ where
         target: &target,
         query: &query,
         content_type: media_type(&parts.headers),
-        body: read_body(&parts.headers, body).await?,
+        body: read_body(parts, body).await?,
         agent: agent(&parts.headers),
         now: cluster.clock().now(),
         warnings: std::mem::take(warnings),
@@ -187,7 +191,7 @@ fn agent(headers: &HeaderMap) -> String {
     if program.is_empty() { "unknown".to_owned() } else { program }
 }
 
-async fn read_body<B>(headers: &HeaderMap, body: B) -> ApiResult<Bytes>
+async fn read_body<B>(parts: &http::request::Parts, body: B) -> ApiResult<Bytes>
 where
     B: http_body::Body + Send,
     B::Data: Send,
@@ -197,17 +201,18 @@ where
         let why = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
         ApiError::new(413, "RequestEntityTooLarge", why)
     };
+    let time = parts.extensions.get().map_or(BODY_TIME_MAX, |BodyTime(time)| *time);
     let announced =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }
     let body = Limited::new(body.map_err(|error| BodyError(error.to_string())), BODY_BYTES_MAX);
-    match tokio::time::timeout(BODY_SECONDS_MAX, body.collect()).await {
+    match tokio::time::timeout(time, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(ApiError::bad_request(format!("unable to read the body: {error}"))),
-        Err(_) => Err(ApiError::new(408, "Timeout", "the body did not come within 60 seconds")),
+        Err(_) => Err(ApiError::new(408, "Timeout", format!("the body did not come within {time:?}"))),
     }
 }
 
