@@ -6,24 +6,12 @@ const HOST: &str = "Host: x\r\nAuthorization: Bearer admin\r\n";
 const POST: &str = "POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\n\
                     Content-Type: application/json\r\n";
 
-/// Sends each on a connection of its own; 0 is a closed connection.
-#[track_caller]
-fn answers(cases: Vec<(&str, Vec<u8>, &[u16])>) {
-    let mut server = Server::start();
-    for (attack, request, wanted) in cases {
-        let outcome = server.send(&request);
-        assert!(wanted.contains(&outcome.code()), "{attack}: {outcome:?}");
-        server.is_unharmed(attack);
-    }
-    server.end();
-}
-
 #[test]
 fn what_is_no_request_is_refused() {
     let line = |line: &str| format!("{line}\r\n{HOST}\r\n").into_bytes();
     let header = |header: &[u8]| [b"GET /readyz HTTP/1.1\r\nHost: x\r\n", header, b"\r\n\r\n"].concat();
     let noise: Vec<u8> = (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    answers(vec![
+    Server::start().refuses(&[
         ("noise", noise, &[0, 400, 431]),
         ("zeros", vec![0; 100_000], &[0, 400, 431]),
         ("another protocol", b"SSH-2.0-OpenSSH_9.6\r\n".to_vec(), &[0, 400]),
@@ -59,7 +47,7 @@ fn what_is_no_request_is_refused() {
 fn too_much_is_refused() {
     let header = |header: String| format!("GET /api/v1/configmaps HTTP/1.1\r\n{HOST}{header}\r\n\r\n").into_bytes();
     let query = |query: String| get(&format!("/api/v1/configmaps?{query}"));
-    answers(vec![
+    Server::start().refuses(&[
         ("a header of a megabyte", header(format!("A: {}", "b".repeat(1 << 20))), &[431]),
         ("a header that never ends", format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(4 << 20)).into_bytes(), &[431]),
         ("ten thousand headers", header("A: b\r\n".repeat(10_000)), &[431]),
@@ -90,7 +78,7 @@ fn too_much_is_refused() {
 fn a_body_that_is_framed_wrongly_is_refused() {
     let post = |framing: &str, body: &str| format!("{POST}{framing}\r\n\r\n{body}").into_bytes();
     let chunked = |chunks: &str| post("Transfer-Encoding: chunked", chunks);
-    answers(vec![
+    Server::start().refuses(&[
         ("two lengths", post("Content-Length: 2\r\nContent-Length: 3", "{}"), &[400]),
         ("a list of lengths", post("Content-Length: 2, 3", "{}"), &[400]),
         ("a negative length", post("Content-Length: -1", "{}"), &[400]),

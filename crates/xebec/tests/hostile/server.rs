@@ -26,6 +26,9 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 /// into values, and what the allocator keeps for the next time.
 pub const MEMORY_BYTES_MAX: u64 = 64 << 20;
 
+/// How much a refusal says at most.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
 /// `xebec apiserver`, ended with the test.
 pub struct Server {
     process: Running,
@@ -108,6 +111,24 @@ impl Server {
         client.outcome()
     }
 
+    /// Sends each request on a connection of its own, and asserts that what comes of it is one of the codes beside it (0 is
+    /// a closed connection), and that the server is unharmed; then ends it.
+    #[track_caller]
+    pub fn refuses(mut self, cases: &[(&str, Vec<u8>, &[u16])]) {
+        let mut others = Vec::new();
+        for (attack, request, codes) in cases {
+            let outcome = self.send(request);
+            if !codes.contains(&outcome.code()) {
+                let shown: String = format!("{outcome:?}").chars().take(300).collect();
+                others.push(format!("{attack}: {shown}"));
+            }
+            assert!(outcome.body().len() <= ANSWER_BYTES_MAX, "{attack}: {} bytes", outcome.body().len());
+            self.is_unharmed(attack);
+        }
+        assert!(others.is_empty(), "{others:#?}");
+        self.end();
+    }
+
     fn is_ready(&self) {
         let outcome = self.send(&get("/readyz"));
         assert_eq!((outcome.code(), outcome.body()), (200, "ok"), "{outcome:?}");
@@ -186,13 +207,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The answer's code; 0 where the connection was closed.
-    #[track_caller]
+    /// The answer's code; 0 where the connection was closed, 1 where nothing came.
     pub fn code(&self) -> u16 {
         match self {
             Self::Answer { code, .. } => *code,
             Self::Closed => 0,
-            Self::Silence => panic!("no answer, and the connection stays open"),
+            Self::Silence => 1,
         }
     }
 
