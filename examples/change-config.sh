@@ -15,11 +15,20 @@ if [[ $greeting == *[\"\\]* ]]; then
   exit 2
 fi
 
-generation=$("$kubectl" get deployment webapp --output 'jsonpath={.metadata.generation}')
+# The reload observer notes the hash of the configuration on the pod template: that is the rollout.
+template_hash() {
+  "$kubectl" get deployment webapp \
+    --output 'jsonpath={.spec.template.metadata.annotations.reload\.xebec\.dev/config-hash}'
+}
+
+before=$(template_hash)
 "$kubectl" patch configmap webapp-config --type merge \
   --patch "{\"data\": {\"greeting.txt\": \"$greeting\\n\"}}"
 
-# The reload observer changes the pod template, which is the next generation of the Deployment.
-"$kubectl" wait deployment/webapp --timeout 60s --for "jsonpath={.metadata.generation}=$((generation + 1))"
+for _ in $(seq 600); do
+  [ "$(template_hash)" = "$before" ] || break
+  sleep 0.1
+done
+[ "$(template_hash)" != "$before" ] || { echo "change-config.sh: no rollout within a minute" >&2; exit 1; }
 "$kubectl" rollout status deployment/webapp --timeout 60s
 "$kubectl" get events --field-selector involvedObject.kind=Deployment,involvedObject.name=webapp

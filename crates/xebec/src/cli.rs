@@ -73,6 +73,15 @@ pub struct ServeArguments {
     /// Users beside the kubeconfig's admin: a CSV file of `token,user,uid[,"group,group"]`, as kube-apiserver's.
     #[arg(long, value_name = "FILE")]
     pub token_auth_file: Option<PathBuf>,
+    /// How many milliseconds a client may take for the TLS handshake. [default: 10000]
+    #[arg(long, hide = true, value_name = "MS")]
+    pub handshake_ms_max: Option<u64>,
+    /// How many milliseconds a client may take for the head of a request. [default: 30000]
+    #[arg(long, hide = true, value_name = "MS")]
+    pub head_ms_max: Option<u64>,
+    /// How many milliseconds a client may take for the body of a request. [default: 60000]
+    #[arg(long, hide = true, value_name = "MS")]
+    pub body_ms_max: Option<u64>,
 }
 
 /// The flags of `xebec up`.

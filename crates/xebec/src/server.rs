@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -20,7 +21,7 @@ use xebec_apiserver::{
         token_file::TokenFile,
     },
     cluster::ISSUER,
-    http::serve::{self, Tls},
+    http::serve::{self, Limits, Tls},
 };
 
 use crate::{cli::ServeArguments, kubeconfig::KubeconfigFile};
@@ -64,7 +65,8 @@ impl Server {
             .issue_client("kubernetes-admin", &["system:masters".to_owned()])
             .context("make the admin's certificate")?;
         let clients = ClientCertificates::new(&authority)?;
-        let tls = Tls { config: Arc::new(server_config(&issued, &clients)?), clients };
+        let limits = limits(arguments);
+        let tls = Tls { config: Arc::new(server_config(&issued, &clients)?), clients, limits };
         let url = serve::url(&listener)?;
         let config =
             Kubeconfig { name: "xebec", server: &url, authority: &authority, client: &admin, namespace: "" }
@@ -118,6 +120,16 @@ fn check_address(arguments: &ServeArguments) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn limits(arguments: &ServeArguments) -> Limits {
+    let default = Limits::default();
+    let or = |ms: Option<u64>, default| ms.map_or(default, Duration::from_millis);
+    Limits {
+        handshake: or(arguments.handshake_ms_max, default.handshake),
+        head: or(arguments.head_ms_max, default.head),
+        body: or(arguments.body_ms_max, default.body),
+    }
 }
 
 fn token_file(path: &Path) -> Result<Box<dyn TokenAuthenticator>> {

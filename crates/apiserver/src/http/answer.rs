@@ -287,9 +287,9 @@ pub fn value(code: u16, format: Format, value: &Value) -> Response<Body> {
     }
 }
 
-/// The protobuf of a value's kind.
+/// The protobuf of a value's kind. Discovery's own kinds do not all say their version, which is `v1`.
 fn message_of(value: &Value) -> Option<&'static Message> {
-    let api_version = value["apiVersion"].as_str()?;
+    let api_version = value["apiVersion"].as_str().unwrap_or("v1");
     let kind = value["kind"].as_str()?;
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     match (group, kind) {

@@ -129,7 +129,10 @@ fn wants_aggregated(parts: &http::request::Parts) -> bool {
 }
 
 fn negotiated(parts: &http::request::Parts) -> ApiResult<Format> {
-    negotiation::negotiate(&parts.headers, Offer::Document).map(|chosen| chosen.format)
+    let segments = parts.uri.path().trim_end_matches('/').split('/').skip(1);
+    let of_groups = matches!(segments.collect::<Vec<_>>().as_slice(), ["apis"] | ["apis", _]);
+    let offer = if of_groups { Offer::Groups } else { Offer::Document };
+    negotiation::negotiate(&parts.headers, offer).map(|chosen| chosen.format)
 }
 
 /// This server's address, as the client knows it.

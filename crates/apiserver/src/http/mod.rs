@@ -8,12 +8,13 @@ mod documents;
 pub mod negotiation;
 pub mod query;
 pub mod serve;
+mod stream;
 pub mod target;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 pub use self::body::Body;
@@ -32,6 +33,12 @@ use target::Target;
 const BODY_BYTES_MAX: usize = 3 << 20;
 /// How long a body may take to come.
 const BODY_SECONDS_MAX: Duration = Duration::from_mins(1);
+/// How long a body may take to come, where the connection says nothing else.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How long the body of a request may take to come: an extension of requests.
+#[derive(Debug, Clone, Copy)]
+struct BodyTime(Duration);
 
 /// Whom a connection comes from, as far as the connection itself says.
 #[derive(Debug, Clone)]
@@ -82,6 +89,7 @@ where
     B::Data: Send,
     B::Error: fmt::Display,
 {
+    check_host(parts)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let target = Target::of(&parts.method, parts.uri.path(), &query);
     let mut user = cluster.authenticate(peer, &parts.headers, warnings)?;
@@ -110,7 +118,7 @@ where
         target: &target,
         query: &query,
         content_type: media_type(&parts.headers),
-        body: read_body(&parts.headers, body).await?,
+        body: read_body(parts, body).await?,
         agent: agent(&parts.headers),
         now: cluster.clock().now(),
         warnings: std::mem::take(warnings),
@@ -118,6 +126,27 @@ where
     let answered = verbs::call(&mut call).await;
     *warnings = std::mem::take(&mut call.warnings);
     answer::write(&call, representation, answered?)
+}
+
+/// A request of HTTP/1.1 names one host: two may mean another to a proxy than to us.
+fn check_host(parts: &http::request::Parts) -> ApiResult<()> {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(ApiError::bad_request("too many Host headers"));
+    }
+    if host.is_none() && parts.version == Version::HTTP_11 && parts.uri.host().is_none() {
+        return Err(ApiError::bad_request("missing required Host header"));
+    }
+    if host.is_some_and(|host| !host.as_bytes().iter().all(|byte| is_of_host(*byte))) {
+        return Err(ApiError::bad_request("malformed Host header"));
+    }
+    Ok(())
+}
+
+/// Whether a byte may stand in a Host header (RFC 3986: `unreserved`, `sub-delims`, brackets, colons, and escapes).
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=[]:%".contains(&byte)
 }
 
 /// Sentences about resources that should no longer be used.
@@ -189,7 +218,7 @@ fn agent(headers: &HeaderMap) -> String {
     if program.is_empty() { "unknown".to_owned() } else { program }
 }
 
-async fn read_body<B>(headers: &HeaderMap, body: B) -> ApiResult<Bytes>
+async fn read_body<B>(parts: &http::request::Parts, body: B) -> ApiResult<Bytes>
 where
     B: http_body::Body + Send,
     B::Data: Send,
@@ -199,17 +228,18 @@ where
         let why = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
         ApiError::new(413, "RequestEntityTooLarge", why)
     };
+    let time = parts.extensions.get().map_or(BODY_TIME_MAX, |BodyTime(time)| *time);
     let announced =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }
     let body = Limited::new(body.map_err(|error| BodyError(error.to_string())), BODY_BYTES_MAX);
-    match tokio::time::timeout(BODY_SECONDS_MAX, body.collect()).await {
+    match tokio::time::timeout(time, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(ApiError::bad_request(format!("unable to read the body: {error}"))),
-        Err(_) => Err(ApiError::new(408, "Timeout", "the body did not come within 60 seconds")),
+        Err(_) => Err(ApiError::new(408, "Timeout", format!("the body did not come within {time:?}"))),
     }
 }
 

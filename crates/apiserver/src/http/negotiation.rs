@@ -38,6 +38,8 @@ pub enum Offer {
     Custom,
     /// What is about no resource: it has one shape.
     Document,
+    /// The groups, which are served by another part of kube-apiserver that refuses in other words.
+    Groups,
 }
 
 /// What is shown of objects.
@@ -140,14 +142,14 @@ pub fn negotiate(headers: &HeaderMap, offer: Offer) -> ApiResult<Representation>
     if accept.is_empty() {
         return Ok(Representation::default());
     }
-    let mut known = offer == Offer::Custom;
+    let mut known = matches!(offer, Offer::Custom | Offer::Groups);
     for range in ranges(accept) {
         let Some(format) = Format::of(range.media_type) else { continue };
         known = true;
         let Some(shape) = shape(&range) else { continue };
         let to_be_had = match (offer, shape) {
             (Offer::Custom, Shape::Whole) | (_, Shape::Table(_)) if format == Format::Protobuf => false,
-            (Offer::Document, shape) => shape == Shape::Whole,
+            (Offer::Document | Offer::Groups, shape) => shape == Shape::Whole,
             _ => true,
         };
         if to_be_had {

@@ -2,7 +2,8 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::service::service_fn;
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -16,7 +17,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::Peer;
+use super::{BodyTime, Peer, stream::Stream};
 use crate::{
     access::{authentication::ClientCertificate, certificates::ClientCertificates},
     cluster::Cluster,
@@ -24,9 +25,6 @@ use crate::{
 
 /// How many connections there may be at once; others wait to be accepted.
 const CONNECTIONS_MAX: usize = 20_000;
-/// How long a client may take for the TLS handshake, and for the head of a request.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-const HEAD_MAX: Duration = Duration::from_secs(30);
 /// How large the head of a request may be.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = 128;
@@ -36,8 +34,32 @@ const STREAMS_MAX: u32 = 2_000;
 const SEND_BYTES_MAX: usize = 256 << 10;
 /// A dead HTTP/2 peer is noticed by pings.
 const PING_EVERY: Duration = Duration::from_secs(30);
+/// How long no connection is taken after one could not be: out of file descriptors, the next can't be either.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What connections get to end in when the server ends.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How long a client may take. Each limit is for the whole of its part: bytes that trickle in don't renew it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For the TLS handshake, from the connection on.
+    pub handshake: Duration,
+    /// For the head of a request, from the handshake or the answer before it on: so long may a connection of HTTP/1.1 be
+    /// idle. Of HTTP/2, for the preface.
+    pub head: Duration,
+    /// For the body of a request, from its head on.
+    pub body: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            body: super::BODY_TIME_MAX,
+        }
+    }
+}
 
 /// How a port is served.
 #[derive(Debug, Clone)]
@@ -46,6 +68,8 @@ pub struct Tls {
     pub config: Arc<ServerConfig>,
     /// Whose client certificates are taken.
     pub clients: ClientCertificates,
+    /// How long its clients may take.
+    pub limits: Limits,
 }
 
 /// Serves `cluster` on `listener` until `shutdown`; then watches end, requests under way get half a second, and
@@ -72,7 +96,7 @@ pub async fn serve(
                 Err(error) => {
                     // Out of file descriptors, or the client is gone again: others may fare better.
                     tracing::warn!(%error, "cannot accept a connection");
-                    tokio::task::yield_now().await;
+                    let _ = tokio::time::timeout(ACCEPT_PAUSE, shutdown.cancelled()).await;
                     continue;
                 }
             },
@@ -96,23 +120,27 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection(
     cluster: Cluster,
-    mut stream: TcpStream,
+    stream: TcpStream,
     tls: Tls,
     shutdown: CancellationToken,
 ) -> Result<(), BoxError> {
     stream.set_nodelay(true)?;
-    if !tokio::time::timeout(HANDSHAKE_MAX, speaks_tls(&stream)).await?? {
+    let limits = tls.limits;
+    if !tokio::time::timeout(limits.handshake, speaks_tls(&stream)).await?? {
         let answer = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+        let mut stream = Stream::new(stream, limits.handshake);
         stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
         return Ok(());
     }
-    let stream = tokio::time::timeout(HANDSHAKE_MAX, TlsAcceptor::from(tls.config).accept(stream)).await??;
+    let stream = tokio::time::timeout(limits.handshake, TlsAcceptor::from(tls.config).accept(stream)).await??;
     let chain = stream.get_ref().1.peer_certificates();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(
         u64::try_from(cluster.clock().now().as_second()).unwrap_or_default(),
     ));
     let peer = Peer::Connection(ClientCertificate::of(&tls.clients, chain, now));
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(BodyTime(limits.body));
         let (cluster, peer) = (cluster.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(cluster.handle(request, peer).await) }
     });
@@ -120,7 +148,7 @@ async fn connection(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
+        .header_read_timeout(limits.head)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .http2()
@@ -129,7 +157,7 @@ async fn connection(
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .max_send_buf_size(SEND_BYTES_MAX)
         .keep_alive_interval(PING_EVERY);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(Stream::new(stream, limits.head)), service);
     tokio::pin!(connection);
     tokio::select! {
         result = connection.as_mut() => return result,

@@ -92,9 +92,7 @@ pub fn delete_options(call: &mut Call<'_>) -> ApiResult<DeleteOptions> {
 }
 
 fn from_body(call: &mut Call<'_>) -> ApiResult<Value> {
-    let (api_version, kind) = kind_of_body(call).map_err(|why| {
-        ApiError::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
-    })?;
+    let (api_version, kind) = kind_of_body(call)?;
     if !matches!(kind.as_str(), "" | "DeleteOptions") {
         return Err(ApiError::bad_request(format!(
             "no kind {} is registered for version {} in scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\"",
@@ -111,15 +109,19 @@ fn from_body(call: &mut Call<'_>) -> ApiResult<Value> {
     body::object(call, &wanted, FieldValidation::Ignore)
 }
 
-fn kind_of_body(call: &Call<'_>) -> Result<(String, String), String> {
+fn kind_of_body(call: &Call<'_>) -> ApiResult<(String, String)> {
     let sent = match call.content_type.as_str() {
         protobuf::MEDIA_TYPE => {
-            let sent = protobuf::envelope::open(&call.body).map_err(|why| why.to_string())?;
+            let sent = protobuf::envelope::open(&call.body);
+            let sent = sent.map_err(|why| ApiError::bad_request(why.to_string()))?;
             return Ok((sent.api_version, sent.kind));
         }
-        "application/yaml" => decode::yaml(&call.body)?,
-        _ => decode::json(&call.body)?,
+        "application/yaml" => decode::yaml(&call.body),
+        _ => decode::json(&call.body),
     };
+    let sent = sent.map_err(|why| {
+        ApiError::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
+    })?;
     let text = |field: &str| sent.value[field].as_str().unwrap_or_default().to_owned();
     Ok((text("apiVersion"), text("kind")))
 }

@@ -16,7 +16,7 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Namespace, Node, ObjectReference, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition};
 use serde_json::{Value, json};
 use xebec_coordinator::{
     BoxError, Event, EventRecord, Freshness, Index, Key, Kind, Object, Observer, ObserverSpec, Plan, Right,
@@ -242,13 +242,19 @@ fn bind(plan: &mut Plan, pod: &Object, node: &str) {
     let binding = json!({
         "apiVersion": "v1",
         "kind": "Binding",
-        "metadata": {"name": key.name(), "namespace": key.namespace(), "uid": pod.uid()},
+        // Of this very state: then the view that no longer has it has the binding.
+        "metadata": {
+            "name": key.name(),
+            "namespace": key.namespace(),
+            "uid": pod.uid(),
+            "resourceVersion": pod.resource_version(),
+        },
         "target": {"apiVersion": "v1", "kind": "Node", "name": node},
     });
     plan.write(Write::create_subresource(key.clone(), "binding", binding));
     let note =
         format!("Successfully assigned {}/{} to {node}", key.namespace().unwrap_or_default(), key.name());
-    plan.record(EventRecord::normal(reference(pod), "Scheduled", note).action("Binding"));
+    plan.record(EventRecord::normal(pod.reference(), "Scheduled", note).action("Binding"));
 }
 
 fn refuse(plan: &mut Plan, object: &Object, pod: &Pod, view: &View, message: String) {
@@ -276,9 +282,5 @@ fn refuse(plan: &mut Plan, object: &Object, pod: &Pod, view: &View, message: Str
     });
     let patch = json!({"metadata": {"uid": object.uid()}, "status": {"conditions": [condition]}});
     plan.write(Write::strategic(object.key().clone(), patch).on("status"));
-    plan.record(EventRecord::warning(reference(object), "FailedScheduling", message).action("Scheduling"));
-}
-
-fn reference(pod: &Object) -> ObjectReference {
-    pod.reference()
+    plan.record(EventRecord::warning(object.reference(), "FailedScheduling", message).action("Scheduling"));
 }

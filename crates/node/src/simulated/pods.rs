@@ -1,10 +1,11 @@
 //! Plays the Pods that are bound to simulated nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use xebec_coordinator::{
     BoxError, Event, Index, Key, Object, Observer, ObserverSpec, Plan, Right, View, Watch, Write,
@@ -105,7 +106,7 @@ impl Observer for SimulatedKubelet {
             return Ok(plan);
         };
         if object.is_terminating() {
-            self.remove(&mut plan, object, &pod, play::stop(&pod, spec, view.now()));
+            remove(&mut plan, object, &pod, play::stop(&pod, spec, view.now()));
             return Ok(plan);
         }
         if pod.status.as_ref().is_some_and(conditions::is_final) {
@@ -127,13 +128,11 @@ impl Observer for SimulatedKubelet {
     }
 }
 
-impl SimulatedKubelet {
-    /// A Pod whose containers have ended is no more, except for its finalizers.
-    fn remove(&self, plan: &mut Plan, object: &Object, pod: &Pod, stopped: Played) {
-        write(plan, object, pod, stopped);
-        if pod.metadata.deletion_grace_period_seconds != Some(0) {
-            plan.write(Write::delete_object(object).grace_period(0));
-        }
+/// A Pod whose containers have ended is no more, except for its finalizers.
+fn remove(plan: &mut Plan, object: &Object, pod: &Pod, stopped: Played) {
+    write(plan, object, pod, stopped);
+    if pod.metadata.deletion_grace_period_seconds != Some(0) {
+        plan.write(Write::delete_object(object).grace_period(0));
     }
 }
 
@@ -152,11 +151,12 @@ fn write(plan: &mut Plan, object: &Object, pod: &Pod, played: Played) {
 fn keys_of(view: &View, source: Source, namespace: &str, name: &str) -> Option<BTreeSet<String>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
+    #[expect(clippy::zero_sized_map_values, reason = "the values are skipped")]
     struct Contents {
         #[serde(default)]
-        data: Option<std::collections::BTreeMap<String, serde::de::IgnoredAny>>,
+        data: Option<BTreeMap<String, IgnoredAny>>,
         #[serde(default)]
-        binary_data: Option<std::collections::BTreeMap<String, serde::de::IgnoredAny>>,
+        binary_data: Option<BTreeMap<String, IgnoredAny>>,
     }
     let table = match source {
         Source::ConfigMap => view.typed::<ConfigMap>(),

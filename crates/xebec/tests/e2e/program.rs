@@ -141,16 +141,19 @@ fn the_observers_run_on_a_cluster_that_is_there() {
     let kubectl = &cluster.kubectl;
     kubectl.run("apply -f examples/webapp");
     kubectl.run("rollout status deployment/webapp --timeout 60s");
-    let before: u64 =
-        kubectl.run("get deployment webapp -o 'jsonpath={.metadata.generation}'").parse().unwrap();
     let mut command: Command = xebec(&["run", "--observers", "reload"]);
     let mut observers = Running::start(kubectl.prepare(&mut command));
     observers.line("word that they run", |line| line.contains("reload"));
+    // What it has seen is noted on the Deployment; what comes after is a change.
+    kubectl.run(
+        "wait --for=jsonpath='{.metadata.annotations.reload\\.xebec\\.dev/observed-hashes}' deployment/webapp \
+         --timeout 60s",
+    );
     kubectl.run("patch configmap webapp-config -p '{\"data\":{\"greeting.txt\":\"new\"}}'");
-    kubectl.run(&format!(
-        "wait --for=jsonpath='{{.metadata.generation}}'={} deployment/webapp --timeout 60s",
-        before + 1
-    ));
+    kubectl.run(
+        "wait --for=jsonpath='{.spec.template.metadata.annotations.reload\\.xebec\\.dev/config-hash}' \
+         deployment/webapp --timeout 60s",
+    );
     observers.interrupt();
     assert!(
         observers.end(Duration::from_secs(1)).is_some_and(|status| status.success()),

@@ -31,7 +31,9 @@ fn told(kubectl: &Kubectl) -> Vec<Value> {
         let reporter = event["reportingComponent"].as_str().or(event["source"]["component"].as_str());
         reporter.is_some_and(|name| name.contains("reload"))
     };
-    events["items"].as_array().unwrap().iter().filter(|event| by_reload(event)).cloned().collect()
+    let events = events["items"].as_array().unwrap().iter();
+    // That it waits for a Secret which is applied after the Deployment is another reason.
+    events.filter(|event| by_reload(event) && event["reason"] == "Reloaded").cloned().collect()
 }
 
 #[test]

@@ -31,6 +31,7 @@ impl<R: Rng> Sampler<'_, R> {
             Shape::Integer(Width::Int32) => random.random::<i32>().into(),
             Shape::Integer(Width::Int64) => random.random::<i64>().into(),
             Shape::Number => (f64::from(random.random::<i16>()) + 0.5).into(),
+            Shape::IntOrString if random.random() => random.random::<i32>().into(),
             Shape::String(Format::Plain) | Shape::IntOrString => text(random).into(),
             Shape::String(Format::Bytes) => "AAH+".into(),
             Shape::String(Format::Quantity) => format!("{}Mi", random.random::<u16>()).into(),
@@ -43,7 +44,6 @@ impl<R: Rng> Sampler<'_, R> {
                 random.random_range(0..999_999)
             )
             .into(),
-            Shape::IntOrString if random.random() => random.random::<i32>().into(),
             Shape::Array(array) => {
                 let count = random.random_range(1..3);
                 (0..count).map(|_| self.value(&array.items, depth + 1)).collect()

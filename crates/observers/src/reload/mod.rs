@@ -1,0 +1,285 @@
+//! Rolls out Deployments whose ConfigMaps or Secrets have changed, once for each content.
+//!
+//! A Deployment opts in with the annotation [`AUTO`], or with that of Wave (`wave.pusher.com/update-on-config-change`)
+//! or Reloader (`reloader.stakater.com/auto`). What counts is the content, keys and values, of whatever its containers
+//! and volumes use, no more: single keys where single keys are used.
+//!
+//! It works by levels. The Deployment itself says in [`OBSERVED`] for which content it was last rolled out: the hash of
+//! each source. Where that differs from what is there now, one server-side apply writes the present hashes there and
+//! their sum into the pod template's [`CONFIG_HASH`], which is the rollout. Both in one write: neither a crash nor a
+//! change while xebec is down leads to no rollout or to two.
+//!
+//! A Deployment that is seen for the first time has neither annotation. Its pods have read what is there, so that only
+//! [`OBSERVED`] is written: the first rollout is that of the first change. The same holds for a source that a change of
+//! the template adds, since that rolls out by itself, and after an undo, which brings an older [`CONFIG_HASH`] back.
+//!
+//! While something is missing that must be there, nothing is rolled out: the pods could not start. [`HELD`] says so,
+//! and an Event.
+//!
+//! Values never leave this module, but hashes of them do: who can read Deployments can tell whether a guess at a whole
+//! Secret is right, as with any checksum annotation.
+
+mod contents;
+mod opting;
+mod uses;
+
+#[cfg(test)]
+mod cases;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use xebec_coordinator::{
+    BoxError, Event, EventRecord, Index, Key, Observer, ObserverSpec, Plan, Right, View, Watch, Write,
+    reference_to,
+};
+
+use contents::{Hashes, Missing};
+pub use opting::AUTO;
+use uses::Uses;
+pub use uses::{Source, SourceKind};
+
+/// The observer's name.
+pub const NAME: &str = "reload";
+/// What it does.
+pub const DESCRIPTION: &str = "rolls out Deployments whose ConfigMaps or Secrets have changed";
+/// On the Deployment: the hashes of the contents it was last rolled out for, by source.
+pub const OBSERVED: &str = "reload.xebec.dev/observed-hashes";
+/// On the Deployment: what is missing, so that it is not rolled out.
+pub const HELD: &str = "reload.xebec.dev/held";
+/// On the pod template: the hash of all contents; changing it is the rollout.
+pub const CONFIG_HASH: &str = "reload.xebec.dev/config-hash";
+/// The owner of these annotations.
+const FIELD_MANAGER: &str = "xebec-reload";
+/// By this index the Deployments are found that use a source.
+const USES: &str = "uses";
+/// How many names of changed keys are told at most.
+const KEYS_TOLD_MAX: usize = 20;
+
+/// A Deployment was rolled out because its configuration changed: told to other observers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The Deployment.
+    pub workload: Key,
+    /// What changed.
+    pub changes: Vec<ConfigChanged>,
+}
+
+impl fmt::Display for Reloaded {
+    /// As a terminal is told: `default/web rolled out: ConfigMap settings changed (color, size)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (namespace, name) = (self.workload.namespace().unwrap_or_default(), self.workload.name());
+        write!(f, "{namespace}/{name} rolled out:")?;
+        for (position, change) in self.changes.iter().enumerate() {
+            write!(f, "{} {} changed", if position == 0 { "" } else { "," }, change.source)?;
+            if !change.keys.is_empty() {
+                let keys: Vec<&str> = change.keys.iter().map(String::as_str).collect();
+                write!(f, " ({})", keys.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A ConfigMap or Secret whose content changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigChanged {
+    /// Which one.
+    pub source: Source,
+    /// The names of the keys in use that changed. Empty if that is not known, because nobody watched.
+    pub keys: BTreeSet<String>,
+}
+
+/// Rolls out Deployments whose ConfigMaps or Secrets have changed.
+#[derive(Debug, Default)]
+pub struct Reload {
+    /// The names of the keys that have changed in sources of a Deployment since its last rollout: for telling people,
+    /// nothing is decided by it.
+    changed: Mutex<HashMap<Key, BTreeMap<Source, BTreeSet<String>>>>,
+}
+
+impl Observer for Reload {
+    fn spec(&self) -> ObserverSpec {
+        let uses = Index::new(USES, |deployment: &Deployment| {
+            let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
+            let uses = if opting::is_in(deployment) { uses_of(deployment) } else { Uses::new() };
+            uses.keys().map(|source| index_value(namespace, source)).collect()
+        });
+        ObserverSpec::new(NAME, DESCRIPTION)
+            .watch(Watch::of::<Deployment>())
+            .watch(Watch::of::<ConfigMap>())
+            .watch(Watch::of::<Secret>())
+            .index(uses)
+            .right(Right::to::<Deployment>(&["patch"]))
+            .concurrency(8)
+            .reports_as(FIELD_MANAGER)
+    }
+
+    fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
+        let key = event.key();
+        if key.is::<Deployment>() {
+            if event.is_deleted() {
+                self.changed.lock().remove(key);
+            }
+            return vec![key.clone()];
+        }
+        let kind = if key.is::<Secret>() { SourceKind::Secret } else { SourceKind::ConfigMap };
+        let source = Source { kind, name: key.name().to_owned() };
+        let value = index_value(key.namespace().unwrap_or_default(), &source);
+        let users = view.typed::<Deployment>().keys_by_index(USES, &value);
+        if let (false, Some(keys)) = (users.is_empty(), changed_keys(event)) {
+            let mut changed = self.changed.lock();
+            for user in &users {
+                let known = changed.entry(user.clone()).or_default().entry(source.clone()).or_default();
+                known.extend(keys.iter().cloned());
+            }
+        }
+        users
+    }
+
+    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+        let mut plan = Plan::new();
+        let Some(deployment) = view.get_key::<Deployment>(key)? else { return Ok(plan) };
+        if !opting::is_in(&deployment) || deployment.metadata.deletion_timestamp.is_some() {
+            return Ok(plan);
+        }
+        let state = State::of(&deployment);
+        let uses = uses_of(&deployment);
+        let hashes = match Hashes::of(&uses, key.namespace().unwrap_or_default(), view)? {
+            Ok(hashes) => hashes,
+            Err(Missing(what)) => {
+                if state.held.as_ref() != Some(&what) {
+                    plan.write(State { held: Some(what.clone()), ..state }.apply(key, &deployment)?);
+                    let note = format!("waits for {what}, which is missing");
+                    let record = EventRecord::warning(reference_to(&deployment), "ReloadHeld", note);
+                    plan.record(record.action("Reload"));
+                }
+                return Ok(plan);
+            }
+        };
+        let total = hashes.total();
+        let rolls_out = match (&state.observed, &state.config_hash) {
+            (Some(observed), _) => !hashes.changed_since(observed, &uses).is_empty(),
+            // The template tells for what it was rolled out, where somebody has removed what the Deployment told.
+            (None, Some(hash)) => *hash != total,
+            (None, None) => false,
+        };
+        let config_hash = if rolls_out { Some(total) } else { state.config_hash.clone() };
+        let wanted = State { observed: Some(hashes.clone()), held: None, config_hash };
+        if wanted == state {
+            self.changed.lock().remove(key);
+            return Ok(plan);
+        }
+        plan.write(wanted.apply(key, &deployment)?);
+        if rolls_out {
+            let sources = match &state.observed {
+                Some(observed) => hashes.changed_since(observed, &uses),
+                None => Vec::new(),
+            };
+            let changes = self.changes(key, sources, &uses);
+            let record = EventRecord::normal(reference_to(&deployment), "Reloaded", note(&changes));
+            plan.record(record.action("Reload"));
+            plan.emit(Reloaded { workload: key.clone(), changes });
+        }
+        Ok(plan)
+    }
+}
+
+impl Reload {
+    /// What is known of the changes of these sources.
+    fn changes(&self, workload: &Key, sources: Vec<&Source>, uses: &Uses) -> Vec<ConfigChanged> {
+        let changed = self.changed.lock();
+        let known = changed.get(workload);
+        let change = |source: &Source| {
+            let keys = known.and_then(|known| known.get(source)).into_iter().flatten();
+            let keys = keys.filter(|key| uses.get(source).is_some_and(|used| used.has(key)));
+            ConfigChanged { source: source.clone(), keys: keys.cloned().collect() }
+        };
+        sources.into_iter().map(change).collect()
+    }
+}
+
+/// What our annotations say of a Deployment.
+#[derive(Clone, Debug, PartialEq)]
+struct State {
+    observed: Option<Hashes>,
+    held: Option<String>,
+    config_hash: Option<String>,
+}
+
+impl State {
+    fn of(deployment: &Deployment) -> Self {
+        let own = deployment.metadata.annotations.as_ref();
+        let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+        let template = template.and_then(|metadata| metadata.annotations.as_ref());
+        Self {
+            // One that cannot be read counts as none.
+            observed: own.and_then(|own| serde_json::from_str(own.get(OBSERVED)?).ok()),
+            held: own.and_then(|own| own.get(HELD).cloned()),
+            config_hash: template.and_then(|annotations| annotations.get(CONFIG_HASH).cloned()),
+        }
+    }
+
+    /// The write that makes the annotations say so. It holds all of them, since an apply removes what it leaves out.
+    fn apply(&self, key: &Key, deployment: &Deployment) -> Result<Write, BoxError> {
+        let mut own = serde_json::Map::new();
+        if let Some(observed) = &self.observed {
+            own.insert(OBSERVED.to_owned(), serde_json::to_string(observed)?.into());
+        }
+        if let Some(held) = &self.held {
+            own.insert(HELD.to_owned(), held.as_str().into());
+        }
+        let mut fields = json!({
+            "metadata": {
+                "name": key.name(),
+                "namespace": key.namespace(),
+                "uid": deployment.metadata.uid,
+                "annotations": Value::Object(own),
+            },
+        });
+        if let Some(hash) = &self.config_hash {
+            fields["spec"] = json!({"template": {"metadata": {"annotations": {CONFIG_HASH: hash}}}});
+        }
+        // These annotations are nobody else's, whoever copied or restored them.
+        Ok(Write::apply_value(key.clone(), fields).managed_by(FIELD_MANAGER).force())
+    }
+}
+
+fn uses_of(deployment: &Deployment) -> Uses {
+    let spec = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    spec.map(uses::of).unwrap_or_default()
+}
+
+fn index_value(namespace: &str, source: &Source) -> String {
+    format!("{} {namespace}/{}", source.kind.as_str(), source.name)
+}
+
+/// The names of the keys whose values differ before and after a change of a source.
+fn changed_keys(event: &Event) -> Option<BTreeSet<String>> {
+    let (old, new) = (contents::contents(event.old()?).ok()?, contents::contents(event.new()?).ok()?);
+    let keys = old.keys().chain(new.keys());
+    Some(keys.filter(|key| old.get(*key) != new.get(*key)).cloned().collect())
+}
+
+/// What people are told of a rollout.
+fn note(changes: &[ConfigChanged]) -> String {
+    if changes.is_empty() {
+        return "rolled out, because the configuration changed".to_owned();
+    }
+    let shown = changes.iter().map(|change| {
+        let mut keys: Vec<&str> = change.keys.iter().map(String::as_str).take(KEYS_TOLD_MAX).collect();
+        if change.keys.len() > KEYS_TOLD_MAX {
+            keys.push("…");
+        }
+        if keys.is_empty() {
+            change.source.to_string()
+        } else {
+            format!("{} ({})", change.source, keys.join(", "))
+        }
+    });
+    format!("rolled out, because of a change of {}", shown.collect::<Vec<_>>().join(", "))
+}
