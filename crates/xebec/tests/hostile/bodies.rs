@@ -41,7 +41,7 @@ fn what_cannot_be_read_is_said() {
         ("YAML that aliases itself", YAML, b"a: &a [*a]".to_vec()),
         ("YAML of tags", YAML, "!a ".repeat(100_000).into_bytes()),
         ("YAML of directives", YAML, "%A b\n".repeat(100_000).into_bytes()),
-        ("YAML of anchors", YAML, "&a ".repeat(100_000).into_bytes()),
+        ("YAML of anchors", YAML, format!("{}}}", "&a ".repeat(100_000)).into_bytes()),
         ("protobuf without its magic", PROTOBUF, b"\x0a\x02v1".to_vec()),
         ("protobuf of nothing", PROTOBUF, b"k8s\0".to_vec()),
         ("protobuf of noise", PROTOBUF, protobuf(&[0xff; 1_000_000])),

@@ -91,7 +91,7 @@ fn what_is_authorized_is_what_is_read() {
 #[test]
 fn a_name_that_is_none_is_refused() {
     let mut server = Server::start();
-    for name in ["\0", "a\0b", "a/b", "..", ".", "", "A", "-a", "a\nb", "\u{202e}a", "é", "%2e", &"a".repeat(254), &"a".repeat(1 << 20)] {
+    for name in ["\0", "a\0b", "a/b", "..", ".", "", "A", "-a", "a\nb", "\u{202e}a", "é", "%2e", &"a".repeat(254), &"a".repeat(250_000)] {
         let shown: String = name.chars().take(20).collect();
         for (path, kind) in [
             ("/api/v1/namespaces/default/configmaps", "ConfigMap"),
