@@ -31,10 +31,8 @@ use target::Target;
 
 /// The largest body that is read: what kube-apiserver takes.
 const BODY_BYTES_MAX: usize = 3 << 20;
-/// How long a body may take to come.
-const BODY_SECONDS_MAX: Duration = Duration::from_mins(1);
 /// How long a body may take to come, where the connection says nothing else.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+const BODY_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// How long the body of a request may take to come: an extension of requests.
 #[derive(Debug, Clone, Copy)]
@@ -229,8 +227,10 @@ where
         ApiError::new(413, "RequestEntityTooLarge", why)
     };
     let time = parts.extensions.get().map_or(BODY_TIME_MAX, |BodyTime(time)| *time);
-    let announced =
-        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let announced = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }

@@ -62,7 +62,8 @@ impl Server {
         let ready: Value = serde_json::from_str(&line).unwrap();
         let address = ready["url"].as_str().unwrap().strip_prefix("https://").unwrap().parse().unwrap();
         let config = kube::config::Kubeconfig::read_from(&kubeconfig).unwrap();
-        let authority = config.clusters[0].cluster.as_ref().unwrap().certificate_authority_data.clone().unwrap();
+        let authority =
+            config.clusters[0].cluster.as_ref().unwrap().certificate_authority_data.clone().unwrap();
         let pem = BASE64_STANDARD.decode(authority).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
@@ -181,7 +182,8 @@ impl Server {
 
 fn client_config(roots: &RootCertStore, protocol: &str) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_root_certificates(roots.clone()).with_no_client_auth();
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     config
@@ -257,7 +259,9 @@ impl Client {
             }
             match ended {
                 Ok(()) => ended = self.more(),
-                Err(kind) if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Outcome::Silence,
+                Err(kind) if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Outcome::Silence;
+                }
                 Err(_) => return Outcome::Closed,
             }
         }
