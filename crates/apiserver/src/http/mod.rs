@@ -8,12 +8,13 @@ mod documents;
 pub mod negotiation;
 pub mod query;
 pub mod serve;
+mod stream;
 pub mod target;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 pub use self::body::Body;
@@ -85,6 +86,7 @@ where
     B::Data: Send,
     B::Error: fmt::Display,
 {
+    check_host(parts)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let target = Target::of(&parts.method, parts.uri.path(), &query);
     let mut user = cluster.authenticate(peer, &parts.headers, warnings)?;
@@ -120,6 +122,27 @@ where
     let answered = verbs::call(&mut call).await;
     *warnings = std::mem::take(&mut call.warnings);
     answer::write(&call, representation, answered?)
+}
+
+/// A request of HTTP/1.1 names one host: two may mean another to a proxy than to us.
+fn check_host(parts: &http::request::Parts) -> ApiResult<()> {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(ApiError::bad_request("too many Host headers"));
+    }
+    if host.is_none() && parts.version == Version::HTTP_11 && parts.uri.host().is_none() {
+        return Err(ApiError::bad_request("missing required Host header"));
+    }
+    if host.is_some_and(|host| !host.as_bytes().iter().all(|byte| is_of_host(*byte))) {
+        return Err(ApiError::bad_request("malformed Host header"));
+    }
+    Ok(())
+}
+
+/// Whether a byte may stand in a Host header (RFC 3986: `unreserved`, `sub-delims`, brackets, colons, and escapes).
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=[]:%".contains(&byte)
 }
 
 /// Sentences about resources that should no longer be used.
@@ -202,8 +225,10 @@ where
         ApiError::new(413, "RequestEntityTooLarge", why)
     };
     let time = parts.extensions.get().map_or(BODY_TIME_MAX, |BodyTime(time)| *time);
-    let announced =
-        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let announced = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }

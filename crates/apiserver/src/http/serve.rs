@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{BodyTime, Peer};
+use super::{BodyTime, Peer, stream::Stream};
 use crate::{
     access::{authentication::ClientCertificate, certificates::ClientCertificates},
     cluster::Cluster,
@@ -34,6 +34,8 @@ const STREAMS_MAX: u32 = 2_000;
 const SEND_BYTES_MAX: usize = 256 << 10;
 /// A dead HTTP/2 peer is noticed by pings.
 const PING_EVERY: Duration = Duration::from_secs(30);
+/// How long no connection is taken after one could not be: out of file descriptors, the next can't be either.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What connections get to end in when the server ends.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -51,11 +53,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            handshake: Duration::from_secs(10),
-            head: Duration::from_secs(30),
-            body: super::BODY_TIME_MAX,
-        }
+        Self { handshake: Duration::from_secs(10), head: Duration::from_secs(30), body: super::BODY_TIME_MAX }
     }
 }
 
@@ -94,7 +92,7 @@ pub async fn serve(
                 Err(error) => {
                     // Out of file descriptors, or the client is gone again: others may fare better.
                     tracing::warn!(%error, "cannot accept a connection");
-                    tokio::task::yield_now().await;
+                    let _ = tokio::time::timeout(ACCEPT_PAUSE, shutdown.cancelled()).await;
                     continue;
                 }
             },
@@ -118,7 +116,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection(
     cluster: Cluster,
-    mut stream: TcpStream,
+    stream: TcpStream,
     tls: Tls,
     shutdown: CancellationToken,
 ) -> Result<(), BoxError> {
@@ -126,10 +124,13 @@ async fn connection(
     let limits = tls.limits;
     if !tokio::time::timeout(limits.handshake, speaks_tls(&stream)).await?? {
         let answer = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+        let mut stream = Stream::new(stream, limits.handshake);
         stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
         return Ok(());
     }
-    let stream = tokio::time::timeout(limits.handshake, TlsAcceptor::from(tls.config).accept(stream)).await??;
+    let stream =
+        tokio::time::timeout(limits.handshake, TlsAcceptor::from(tls.config).accept(stream)).await??;
     let chain = stream.get_ref().1.peer_certificates();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(
         u64::try_from(cluster.clock().now().as_second()).unwrap_or_default(),
@@ -153,7 +154,7 @@ async fn connection(
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .max_send_buf_size(SEND_BYTES_MAX)
         .keep_alive_interval(PING_EVERY);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(Stream::new(stream, limits.head)), service);
     tokio::pin!(connection);
     tokio::select! {
         result = connection.as_mut() => return result,

@@ -42,11 +42,10 @@ impl Target {
     /// Reads a request's method, path and query.
     pub fn of(method: &Method, path: &str, query: &Query) -> Self {
         let mut target = Self { path: path.to_owned(), verb: method_verb(method), ..Self::default() };
-        let mut parts: Vec<String> = path
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
-            .collect();
+        // Decoded first: a slash is a slash however it is written, so that what is authorized is what is read.
+        let decoded = percent_decode_str(path).decode_utf8_lossy();
+        let mut parts: Vec<String> =
+            decoded.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
         match parts.first().map(String::as_str) {
             Some("api") if parts.len() >= 3 => {
                 target.version.clone_from(&parts[1]);
@@ -65,7 +64,8 @@ impl Target {
             Method::PUT => "update",
             Method::PATCH => "patch",
             Method::DELETE => "delete",
-            _ => "get",
+            Method::GET | Method::HEAD => "get",
+            _ => "",
         };
         // The old form of a watch: /api/v1/watch/namespaces/NS/pods.
         let old_watch = parts[0] == "watch";
@@ -147,6 +147,9 @@ mod tests {
             (Method::POST, "/api/v1/namespaces/n/pods/p/binding", "create v1|n|pods|p|binding"),
             (Method::GET, "/apis/apps/v1", "get /apis/apps/v1"),
             (Method::GET, "/api", "get /api"),
+            (Method::OPTIONS, "/api/v1/pods", " v1||pods||"),
+            (Method::GET, "/api/v1/configmaps/n%2Fx", "get v1||configmaps|n|x"),
+            (Method::GET, "/api/v1/namespaces/n%2Fconfigmaps/x", "get v1|n|configmaps|x|"),
             (Method::GET, "/healthz", "get /healthz"),
             (
                 Method::GET,
