@@ -11,6 +11,8 @@ mod changing;
 mod cluster;
 mod creating;
 mod kubectl;
+#[path = "../process/mod.rs"]
+mod process;
 mod program;
 mod reading;
 mod reload;
