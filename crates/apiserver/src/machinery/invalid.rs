@@ -55,6 +55,9 @@ impl Cause {
     }
 }
 
+/// More errors than this are an attack, not mistakes: the rest goes without saying.
+const ERRORS_MAX: usize = 1000;
+
 impl FieldErrors {
     /// No errors.
     pub fn new() -> Self {
@@ -78,12 +81,15 @@ impl FieldErrors {
 
     /// Adds an error whose sentence is already written.
     pub fn push(&mut self, reason: Cause, path: &Path<'_>, message: impl Into<String>) {
-        self.0.push(FieldError { reason, field: path.to_string(), message: message.into() });
+        if self.0.len() < ERRORS_MAX {
+            self.0.push(FieldError { reason, field: path.to_string(), message: message.into() });
+        }
     }
 
     /// Adds all of `others`.
     pub fn extend(&mut self, others: FieldErrors) {
         self.0.extend(others.0);
+        self.0.truncate(ERRORS_MAX);
     }
 
     /// `Required value` and what to do, if `detail` says anything.

