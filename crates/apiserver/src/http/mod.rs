@@ -229,8 +229,10 @@ where
         ApiError::new(413, "RequestEntityTooLarge", why)
     };
     let time = parts.extensions.get().map_or(BODY_TIME_MAX, |BodyTime(time)| *time);
-    let announced =
-        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let announced = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }

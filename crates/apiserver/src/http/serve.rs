@@ -53,11 +53,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            handshake: Duration::from_secs(10),
-            head: Duration::from_secs(30),
-            body: super::BODY_TIME_MAX,
-        }
+        Self { handshake: Duration::from_secs(10), head: Duration::from_secs(30), body: super::BODY_TIME_MAX }
     }
 }
 
@@ -133,7 +129,8 @@ async fn connection(
         stream.shutdown().await?;
         return Ok(());
     }
-    let stream = tokio::time::timeout(limits.handshake, TlsAcceptor::from(tls.config).accept(stream)).await??;
+    let stream =
+        tokio::time::timeout(limits.handshake, TlsAcceptor::from(tls.config).accept(stream)).await??;
     let chain = stream.get_ref().1.peer_certificates();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(
         u64::try_from(cluster.clock().now().as_second()).unwrap_or_default(),

@@ -59,6 +59,8 @@ pub struct Strategy {
     pub returns_deleted: bool,
     /// What is said of a deletion that does not say what becomes of dependents.
     pub deletion_warning: Option<&'static str>,
+    /// What a write cannot own beside the status, as paths of names: it cannot change it.
+    pub resets: &'static [&'static [&'static str]],
     /// What a write to `status` cannot own beside everything but the status itself, as paths of names.
     pub status_resets: &'static [&'static [&'static str]],
     /// The behaviour of parts that are written through a subresource with rules of its own.
@@ -113,6 +115,7 @@ impl Strategy {
         orphan_dependents: false,
         returns_deleted: false,
         deletion_warning: None,
+        resets: &[],
         status_resets: &[],
         parts: &[],
         grace_period: |_, _| None,

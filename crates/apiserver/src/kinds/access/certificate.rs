@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use x509_parser::{certification_request::X509CertificationRequest, pem::Pem, prelude::FromDer};
 
 use crate::{
-    kinds::Strategy,
+    kinds::{Part, Strategy},
     machinery::{
         FieldErrors, Path,
         fields::{integer, list, text, texts},
@@ -25,6 +25,17 @@ pub static STRATEGY: Strategy = Strategy {
     validate_status: |new, old, errors| validate_update(new, old, Right::Certificate, errors),
     stamp: stamp_conditions,
     status: true,
+    resets: &[&["spec"]],
+    status_resets: &[&["status", "conditions"]],
+    parts: &[(Part::Approval, &APPROVAL)],
+    ..Strategy::PLAIN
+};
+
+/// The behaviour of their approvals.
+static APPROVAL: Strategy = Strategy {
+    prepare_update: prepare_approval,
+    validate_update: |new, old, errors| validate_update(new, old, Right::Approval, errors),
+    resets: &[&["spec"], &["status", "certificate"]],
     ..Strategy::PLAIN
 };
 
@@ -65,8 +76,8 @@ enum Right {
     Approval,
 }
 
-/// Shapes a write to `approval`: only the conditions are taken.
-pub fn prepare_approval(new: &mut Value, old: &Value) {
+/// A write to `approval` takes only the conditions.
+fn prepare_approval(new: &mut Value, old: &Value) {
     let conditions = new["status"].get("conditions").cloned();
     new["spec"] = old["spec"].clone();
     new["status"] = old.get("status").cloned().unwrap_or_else(|| json!({}));
@@ -75,11 +86,6 @@ pub fn prepare_approval(new: &mut Value, old: &Value) {
         Some(conditions) => status.insert("conditions".to_owned(), conditions),
         None => status.remove("conditions"),
     };
-}
-
-/// What is wrong with a write to `approval`.
-pub fn validate_approval(new: &Value, old: &Value, errors: &mut FieldErrors) {
-    validate_update(new, old, Right::Approval, errors);
 }
 
 fn stamp_conditions(new: &mut Value, old: &Value, now: &str) {
@@ -353,11 +359,11 @@ mod tests {
                 "lastUpdateTime": "2024-01-01T00:00:00Z", "lastTransitionTime": "2024-01-01T00:00:00Z"}]})
         );
         let mut errors = FieldErrors::new();
-        validate_approval(&new, &old, &mut errors);
+        (APPROVAL.validate_update)(&new, &old, &mut errors);
         assert!(errors.is_empty(), "{errors:?}");
         let mut denied = new.clone();
         denied["status"]["conditions"] = json!([{"type": "Denied", "status": "True"}]);
-        validate_approval(&denied, &new, &mut errors);
+        (APPROVAL.validate_update)(&denied, &new, &mut errors);
         assert_eq!(
             cases::lines(&errors),
             ["status.conditions: Forbidden: updates may not remove a condition of type \"Approved\""]
