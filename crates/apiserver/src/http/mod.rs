@@ -31,10 +31,8 @@ use target::Target;
 
 /// The largest body that is read: what kube-apiserver takes.
 const BODY_BYTES_MAX: usize = 3 << 20;
-/// How long a body may take to come.
-const BODY_SECONDS_MAX: Duration = Duration::from_mins(1);
 /// How long a body may take to come, where the connection says nothing else.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+const BODY_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// How long the body of a request may take to come: an extension of requests.
 #[derive(Debug, Clone, Copy)]

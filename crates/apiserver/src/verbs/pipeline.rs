@@ -1,7 +1,7 @@
 //! What every write shares: the checks around metadata, ownership of fields, admission, validation, and the commit
 //! that is tried again when somebody else was faster.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::{Map, Value, json};
 
@@ -63,15 +63,14 @@ pub fn dedup_owners(call: &mut Call<'_>, value: &mut Value) {
         return;
     };
     let before = owners.len();
-    let mut seen: Vec<Value> = Vec::new();
+    let mut seen = HashSet::new();
     let mut repeated: Vec<String> = Vec::new();
     owners.retain(|owner| {
-        if seen.contains(owner) {
+        let is_new = seen.insert(owner.to_string());
+        if !is_new {
             repeated.push(owner["uid"].as_str().unwrap_or_default().to_owned());
-            return false;
         }
-        seen.push(owner.clone());
-        true
+        is_new
     });
     if owners.len() < before {
         repeated.dedup();

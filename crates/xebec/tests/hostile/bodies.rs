@@ -14,7 +14,8 @@ fn post(server: &Server, media_type: &str, body: &[u8]) -> Outcome {
 #[test]
 fn what_cannot_be_read_is_said() {
     let protobuf = |rest: &[u8]| [b"k8s\0", rest].concat();
-    let nested = |open: &str, close: &str| [open.repeat(100_000), close.repeat(100_000)].concat().into_bytes();
+    let nested =
+        |open: &str, close: &str| [open.repeat(100_000), close.repeat(100_000)].concat().into_bytes();
     let cases = [
         ("nothing", JSON, Vec::new()),
         ("garbage", JSON, b"\x00\x01\xff garbage".to_vec()),
@@ -24,9 +25,22 @@ fn what_cannot_be_read_is_said() {
         ("lists in lists", JSON, nested("[", "]")),
         ("maps in maps", JSON, nested("{\"a\":", "}")),
         ("lists never closed", JSON, "[".repeat(3_000_000).into_bytes()),
-        ("deep in a field", JSON, format!("{{\"metadata\":{{\"annotations\":{}1", "{\"a\":".repeat(100_000)).into_bytes()),
-        ("a number beyond numbers", JSON, format!("{{\"metadata\":{{\"name\":\"a\",\"generation\":{}}}}}", "9".repeat(1_000_000)).into_bytes()),
-        ("an exponent beyond numbers", JSON, br#"{"metadata":{"name":"a","generation":1e999999999}}"#.to_vec()),
+        (
+            "deep in a field",
+            JSON,
+            format!("{{\"metadata\":{{\"annotations\":{}1", "{\"a\":".repeat(100_000)).into_bytes(),
+        ),
+        (
+            "a number beyond numbers",
+            JSON,
+            format!("{{\"metadata\":{{\"name\":\"a\",\"generation\":{}}}}}", "9".repeat(1_000_000))
+                .into_bytes(),
+        ),
+        (
+            "an exponent beyond numbers",
+            JSON,
+            br#"{"metadata":{"name":"a","generation":1e999999999}}"#.to_vec(),
+        ),
         ("two values", JSON, br#"{"metadata":{"name":"a"}}{"metadata":{"name":"b"}}"#.to_vec()),
         ("a list instead", JSON, b"[]".to_vec()),
         ("a byte order mark", JSON, b"\xef\xbb\xbf{}".to_vec()),
@@ -41,23 +55,31 @@ fn what_cannot_be_read_is_said() {
         ("YAML that aliases itself", YAML, b"a: &a [*a]".to_vec()),
         ("YAML of tags", YAML, "!a ".repeat(100_000).into_bytes()),
         ("YAML of directives", YAML, "%A b\n".repeat(100_000).into_bytes()),
-        ("YAML of anchors", YAML, "&a ".repeat(100_000).into_bytes()),
+        ("YAML of anchors", YAML, format!("{}}}", "&a ".repeat(100_000)).into_bytes()),
         ("protobuf without its magic", PROTOBUF, b"\x0a\x02v1".to_vec()),
         ("protobuf of nothing", PROTOBUF, b"k8s\0".to_vec()),
         ("protobuf of noise", PROTOBUF, protobuf(&[0xff; 1_000_000])),
         ("protobuf longer than it is", PROTOBUF, protobuf(b"\x12\xff\xff\xff\xff\x0f")),
-        ("protobuf of a length beyond numbers", PROTOBUF, protobuf(b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")),
+        (
+            "protobuf of a length beyond numbers",
+            PROTOBUF,
+            protobuf(b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+        ),
         ("an unknown media type", "application/x-www-form-urlencoded", b"a=b".to_vec()),
         ("a media type of noise", "\x7f", b"a=b".to_vec()),
     ];
-    let cases = cases.map(|(attack, media_type, body)| (attack, request("POST", MAPS, media_type, &body), &[400, 415][..]));
+    let cases = cases.map(|(attack, media_type, body)| {
+        (attack, request("POST", MAPS, media_type, &body), &[400, 415][..])
+    });
     Server::start().refuses(&cases);
 }
 
 #[test]
 fn four_megabytes_are_too_many() {
     let mut server = Server::start();
-    let padded = |bytes: usize| format!("{{\"metadata\":{{\"name\":\"a\"}},\"pad\":\"{}\"}}", "a".repeat(bytes)).into_bytes();
+    let padded = |bytes: usize| {
+        format!("{{\"metadata\":{{\"name\":\"a\"}},\"pad\":\"{}\"}}", "a".repeat(bytes)).into_bytes()
+    };
     for (attack, media_type) in [("JSON", JSON), ("YAML", YAML), ("protobuf", PROTOBUF)] {
         let outcome = post(&server, media_type, &padded(4 << 20));
         assert_eq!(outcome.code(), 413, "{attack}: {outcome:?}");
@@ -66,7 +88,8 @@ fn four_megabytes_are_too_many() {
     let head = request("POST", MAPS, JSON, b"");
     let head = String::from_utf8(head).unwrap().replace("Content-Length: 0", "Transfer-Encoding: chunked");
     let chunk = format!("{:x}\r\n{}\r\n", 64 << 10, " ".repeat(64 << 10));
-    let outcome = server.send([head.as_bytes(), chunk.repeat(64).as_bytes(), b"0\r\n\r\n"].concat().as_slice());
+    let outcome =
+        server.send([head.as_bytes(), chunk.repeat(64).as_bytes(), b"0\r\n\r\n"].concat().as_slice());
     assert_eq!(outcome.code(), 413, "{outcome:?}");
     // One that just fits is read, and told to be too much for a ConfigMap's field is its unknown field alone.
     let outcome = post(&server, JSON, &padded(3_000_000));
@@ -93,13 +116,17 @@ fn a_body_shorter_than_it_says_ends_with_its_connection() {
 fn fields_given_twice_are_told_and_counted() {
     let mut server = Server::start();
     let strict = format!("{MAPS}?fieldValidation=Strict");
-    let twice = br#"{"metadata":{"name":"a"},"data":{"a":"1","a":"2"},"kind":"ConfigMap","kind":"ConfigMap"}"#;
+    let twice =
+        br#"{"metadata":{"name":"a"},"data":{"a":"1","a":"2"},"kind":"ConfigMap","kind":"ConfigMap"}"#;
     let outcome = server.send(&request("POST", &strict, JSON, twice));
     assert_eq!(outcome.code(), 400);
     assert!(outcome.message().contains("duplicate field \"data.a\""), "{outcome:?}");
-    for (attack, field) in [("one key", "\"a\":\"b\",".repeat(300_000)), ("many keys", twice_each(30_000, ""))] {
+    for (attack, field) in
+        [("one key", "\"a\":\"b\",".repeat(300_000)), ("many keys", twice_each(30_000, ""))]
+    {
         for path in [MAPS, &strict] {
-            let body = format!("{{\"metadata\":{{\"name\":\"b\"}},\"data\":{{{}}}}}", field.trim_end_matches(','));
+            let body =
+                format!("{{\"metadata\":{{\"name\":\"b\"}},\"data\":{{{}}}}}", field.trim_end_matches(','));
             let outcome = server.send(&request("POST", path, JSON, body.as_bytes()));
             assert!(matches!(outcome.code(), 201 | 400 | 409), "{attack}: {outcome:?}");
             assert!(outcome.body().len() < 4 << 20, "{attack}: {} bytes", outcome.body().len());
@@ -107,7 +134,11 @@ fn fields_given_twice_are_told_and_counted() {
         }
     }
     // Long paths, many times.
-    let long = format!("{{\"metadata\":{{\"name\":\"c\"}},\"{}\":{{{}}}}}", "x".repeat(100_000), twice_each(900, "").trim_end_matches(','));
+    let long = format!(
+        "{{\"metadata\":{{\"name\":\"c\"}},\"{}\":{{{}}}}}",
+        "x".repeat(100_000),
+        twice_each(900, "").trim_end_matches(',')
+    );
     for path in [MAPS, &strict] {
         let outcome = server.send(&request("POST", path, JSON, long.as_bytes()));
         assert!(matches!(outcome.code(), 201 | 400), "{}", outcome.code());

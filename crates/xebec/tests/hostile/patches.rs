@@ -29,7 +29,9 @@ fn json_patches_are_bounded() {
     };
     let grow = |count: usize| -> Vec<Value> {
         let first = json!({"op": "add", "path": "/x", "value": []});
-        std::iter::once(first).chain((0..count).map(|_| json!({"op": "add", "path": "/x/0", "value": 0}))).collect()
+        std::iter::once(first)
+            .chain((0..count).map(|_| json!({"op": "add", "path": "/x/0", "value": 0})))
+            .collect()
     };
     let deep = "/a".repeat(100_000);
     for (attack, operations, codes) in [
@@ -42,10 +44,18 @@ fn json_patches_are_bounded() {
         ("a deep path", vec![add(&deep)], &[400, 422]),
         ("deep tests", vec![json!({"op": "test", "path": deep, "value": 1}); 5], &[400, 422]),
         ("tests of much", vec![json!({"op": "test", "path": "", "value": {}}); 9_000], &[400, 422]),
-        ("an index beyond numbers", vec![add(&format!("/metadata/finalizers/{}", "9".repeat(100)))], &[400, 422]),
+        (
+            "an index beyond numbers",
+            vec![add(&format!("/metadata/finalizers/{}", "9".repeat(100)))],
+            &[400, 422],
+        ),
         ("the whole", vec![json!({"op": "replace", "path": "", "value": null})], &[400, 422]),
         ("removal of the whole", vec![json!({"op": "remove", "path": ""})], &[400, 422]),
-        ("a move into itself", vec![json!({"op": "move", "from": "/data", "path": "/data/a/b"})], &[400, 422]),
+        (
+            "a move into itself",
+            vec![json!({"op": "move", "from": "/data", "path": "/data/a/b"})],
+            &[400, 422],
+        ),
         ("tildes", vec![add(&format!("/data/{}", "~".repeat(10_000)))], &[200, 400, 422]),
     ] {
         let body = Value::Array(operations).to_string();
@@ -59,8 +69,10 @@ fn json_patches_are_bounded() {
 fn what_is_no_patch_is_refused() {
     let mut server = with_target();
     let nested = "{\"a\":".repeat(100_000);
-    let directives: Vec<Value> = (0..20_000).map(|n| json!({"$patch": "delete", "name": n.to_string()})).collect();
-    let directives = json!({"metadata": {"ownerReferences": directives}, "$retainKeys": vec!["a"; 20_000]}).to_string();
+    let directives: Vec<Value> =
+        (0..20_000).map(|n| json!({"$patch": "delete", "name": n.to_string()})).collect();
+    let directives =
+        json!({"metadata": {"ownerReferences": directives}, "$retainKeys": vec!["a"; 20_000]}).to_string();
     for media_type in [
         "application/json-patch+json",
         "application/merge-patch+json",
@@ -82,7 +94,11 @@ fn what_is_no_patch_is_refused() {
             let codes: &[u16] = if attack == "null" { &[200, 400, 422] } else { &[400, 422] };
             // What another sort of patch makes of directives is its own.
             let codes = if attack == "directives" { &[200, 400, 422] } else { codes };
-            assert!(codes.contains(&outcome.code()), "{media_type}, {attack}: {:.300}", format!("{outcome:?}"));
+            assert!(
+                codes.contains(&outcome.code()),
+                "{media_type}, {attack}: {:.300}",
+                format!("{outcome:?}")
+            );
             server.is_unharmed_within(128 << 20, attack);
         }
     }

@@ -27,7 +27,7 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 pub const MEMORY_BYTES_MAX: u64 = 64 << 20;
 
 /// How much a refusal says at most.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
+const ANSWER_BYTES_MAX: usize = 256 << 10;
 
 /// `xebec apiserver`, ended with the test.
 pub struct Server {
@@ -62,7 +62,8 @@ impl Server {
         let ready: Value = serde_json::from_str(&line).unwrap();
         let address = ready["url"].as_str().unwrap().strip_prefix("https://").unwrap().parse().unwrap();
         let config = kube::config::Kubeconfig::read_from(&kubeconfig).unwrap();
-        let authority = config.clusters[0].cluster.as_ref().unwrap().certificate_authority_data.clone().unwrap();
+        let authority =
+            config.clusters[0].cluster.as_ref().unwrap().certificate_authority_data.clone().unwrap();
         let pem = BASE64_STANDARD.decode(authority).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
@@ -147,13 +148,22 @@ impl Server {
         let peak = self.status("VmHWM").max(self.status("VmRSS"));
         let grown = peak.saturating_sub(self.before_bytes);
         assert!(grown <= bytes, "{attack}: {} MB more, of {} MB", grown >> 20, bytes >> 20);
-        let said = self.said();
+        let said = self.process.so_far();
         assert!(!said.contains("panicked"), "{attack}: {said}");
     }
 
-    /// All that it has logged.
-    pub fn said(&mut self) -> String {
-        self.process.so_far()
+    /// How many file descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
+    }
+
+    /// How much processor time it has used (in steps of 10 ms, as the kernel counts it).
+    pub fn processor_ms(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let (_, columns) = text.rsplit_once(')').unwrap();
+        let (user, system) = (11, 12);
+        let ticks = |column| columns.split_whitespace().nth(column).unwrap().parse::<u64>().unwrap();
+        (ticks(user) + ticks(system)) * 10
     }
 
     /// Ends the server, which must not take long, whoever is still connected.
@@ -172,7 +182,8 @@ impl Server {
 
 fn client_config(roots: &RootCertStore, protocol: &str) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_root_certificates(roots.clone()).with_no_client_auth();
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     config
@@ -248,7 +259,9 @@ impl Client {
             }
             match ended {
                 Ok(()) => ended = self.more(),
-                Err(kind) if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Outcome::Silence,
+                Err(kind) if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Outcome::Silence;
+                }
                 Err(_) => return Outcome::Closed,
             }
         }

@@ -32,7 +32,13 @@ fn header(name: &str, value: &str) -> Vec<u8> {
 }
 
 fn head(method: &str, path: &str) -> Vec<u8> {
-    let fields = [(":method", method), (":scheme", "https"), (":path", path), (":authority", "x"), ("authorization", "Bearer admin")];
+    let fields = [
+        (":method", method),
+        (":scheme", "https"),
+        (":path", path),
+        (":authority", "x"),
+        ("authorization", "Bearer admin"),
+    ];
     fields.iter().flat_map(|(name, value)| header(name, value)).collect()
 }
 
@@ -81,7 +87,9 @@ fn frames_that_break_the_rules_end_the_connection() {
     let head = |path: &str| head("GET", path);
     let bomb: Vec<u8> = [head("/readyz"), header("a", &"b".repeat(120)), [0x80 | 62].repeat(60_000)].concat();
     let fragments = |count: usize| {
-        let pieces = (0..count).flat_map(|_| frame(CONTINUATION, 0, 1, &header("a", &"b".repeat(100)))).collect::<Vec<_>>();
+        let pieces = (0..count)
+            .flat_map(|_| frame(CONTINUATION, 0, 1, &header("a", &"b".repeat(100))))
+            .collect::<Vec<_>>();
         [frame(HEADERS, END_STREAM, 1, &head("/readyz")), pieces].concat()
     };
     for (attack, frames) in [
@@ -106,8 +114,12 @@ fn frames_that_break_the_rules_end_the_connection() {
     }
     // A small block that stands for megabytes: refused, on its stream or with the connection.
     let mut client = open(&server, 65_535);
-    let pieces: Vec<u8> = bomb[16_000..].chunks(16_000).flat_map(|piece| frame(CONTINUATION, 0, 1, piece)).collect();
-    client.write(&[frame(HEADERS, END_STREAM, 1, &bomb[..16_000]), pieces, frame(CONTINUATION, END_HEADERS, 1, b"")].concat());
+    let pieces: Vec<u8> =
+        bomb[16_000..].chunks(16_000).flat_map(|piece| frame(CONTINUATION, 0, 1, piece)).collect();
+    client.write(
+        &[frame(HEADERS, END_STREAM, 1, &bomb[..16_000]), pieces, frame(CONTINUATION, END_HEADERS, 1, b"")]
+            .concat(),
+    );
     let _ = reads(&mut client, GOAWAY, 0);
     server.is_unharmed("a block that stands for megabytes");
     server.end();
@@ -118,7 +130,8 @@ fn streams_that_are_reset_at_once_are_not_worked_off() {
     let mut server = Server::start();
     let path = "/api/v1/configmaps?watch=1";
     let mut client = open(&server, 65_535);
-    let flood = streams(20_000, |stream| [get(stream, path), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat());
+    let flood =
+        streams(20_000, |stream| [get(stream, path), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat());
     client.write(&flood);
     // Told off, or everything forgotten: the connection still answers a ping, or is closed.
     client.write(&frame(PING, 0, 0, b"01234567"));
@@ -126,7 +139,9 @@ fn streams_that_are_reset_at_once_are_not_worked_off() {
     server.is_unharmed("rapid reset");
     // Streams that the server has to reset itself.
     let mut client = open(&server, 65_535);
-    client.write(&streams(20_000, |stream| [get(stream, path), frame(WINDOW_UPDATE, 0, stream, &[0; 4])].concat()));
+    client.write(&streams(20_000, |stream| {
+        [get(stream, path), frame(WINDOW_UPDATE, 0, stream, &[0; 4])].concat()
+    }));
     client.write(&frame(PING, 0, 0, b"01234567"));
     let _ = reads(&mut client, PING, 0);
     server.is_unharmed("resets made by the server");
@@ -139,7 +154,14 @@ fn floods_of_small_frames_are_no_work() {
         ("pings", frame(PING, 0, 0, b"01234567").repeat(50_000)),
         ("settings", frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]).repeat(50_000)),
         ("priorities", streams(50_000, |stream| frame(PRIORITY, 0, stream, &[0, 0, 0, 0, 1]))),
-        ("empty data", [frame(HEADERS, END_HEADERS, 1, &head("POST", "/api/v1/namespaces")), frame(DATA, 0, 1, b"").repeat(50_000)].concat()),
+        (
+            "empty data",
+            [
+                frame(HEADERS, END_HEADERS, 1, &head("POST", "/api/v1/namespaces")),
+                frame(DATA, 0, 1, b"").repeat(50_000),
+            ]
+            .concat(),
+        ),
     ] {
         let mut client = open(&server, 65_535);
         // Answers are not read while it writes.
@@ -170,7 +192,12 @@ fn a_body_that_is_not_as_long_as_it_says_is_refused() {
     let mut server = Server::start();
     for (length, data) in [("2", "{\"metadata\":{}}"), ("100", "{}"), ("99999999999999999999", "{}")] {
         let mut client = open(&server, 65_535);
-        let head = [head("POST", "/api/v1/namespaces"), header("content-length", length), header("content-type", "application/json")].concat();
+        let head = [
+            head("POST", "/api/v1/namespaces"),
+            header("content-length", length),
+            header("content-type", "application/json"),
+        ]
+        .concat();
         client.write(&frame(HEADERS, END_HEADERS, 1, &head));
         client.write(&frame(DATA, END_STREAM, 1, data.as_bytes()));
         assert!(reads(&mut client, RST_STREAM, 1), "{length}");

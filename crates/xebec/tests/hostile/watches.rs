@@ -11,7 +11,8 @@ fn write(server: &Server, count: usize, bytes: usize) {
     let mut client = server.connect();
     let pad = "x".repeat(bytes);
     let put = |client: &mut Client, n: usize| {
-        let body = json!({"metadata": {"name": "busy"}, "data": {"n": n.to_string(), "pad": pad}}).to_string();
+        let body =
+            json!({"metadata": {"name": "busy"}, "data": {"n": n.to_string(), "pad": pad}}).to_string();
         client.write(&request("PUT", &format!("{MAPS}/busy"), "application/json", body.as_bytes()));
     };
     // A few under way, so that neither side waits for the other.
@@ -64,5 +65,9 @@ fn a_watcher_that_is_too_late_is_told() {
     write(&server, 200, 1_000_000);
     server.is_unharmed_within(300 << 20, "a log of big objects");
     let told = late.read_to("\"type\":\"ERROR\"");
-    assert!(told.contains("too old resource version") && told.contains("\"code\":410"), "{}", &told[told.len() - 400..]);
+    assert!(
+        told.contains("too old resource version") && told.contains("\"code\":410"),
+        "{}",
+        &told[told.len() - 400..]
+    );
 }

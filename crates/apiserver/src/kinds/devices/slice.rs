@@ -287,7 +287,7 @@ fn validate_attribute(errors: &mut FieldErrors, path: &Path<'_>, attribute: &Val
         0 => errors.invalid(path, "", ONE),
         1 => {}
         _ => {
-            go::invalid(errors, path, &go::written("io.k8s.api.resource.v1.DeviceAttribute", attribute), ONE)
+            go::invalid(errors, path, &go::written("io.k8s.api.resource.v1.DeviceAttribute", attribute), ONE);
         }
     }
 }
