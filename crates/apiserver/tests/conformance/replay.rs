@@ -145,6 +145,7 @@ impl Session {
         for (name, value) in headers.as_object().into_iter().flatten() {
             own.insert(name.to_ascii_lowercase(), self.fill(value.as_str().unwrap()));
         }
+        own.entry("host".into()).or_insert_with(|| "localhost:6443".into());
         own.entry("accept".into()).or_insert_with(|| "application/json".into());
         if body.is_some() {
             own.entry("content-type".into()).or_insert_with(|| "application/json".into());
