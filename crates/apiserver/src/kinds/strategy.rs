@@ -4,7 +4,10 @@
 use serde_json::Value;
 
 use super::Part;
-use crate::machinery::{FieldErrors, object};
+use crate::{
+    access::User,
+    machinery::{FieldErrors, object},
+};
 
 /// The behaviour of a kind. Start from [`Strategy::PLAIN`] and set what differs:
 ///
@@ -25,6 +28,8 @@ pub struct Strategy {
     /// Shapes an object that is about to be created, after the status was dropped (`PrepareForCreate`) and system
     /// metadata (name, uid, creationTimestamp) was set.
     pub prepare_create: fn(&mut Value),
+    /// Puts in who creates it, after that.
+    pub name_creator: fn(&mut Value, &User),
     /// Shapes an object that is about to replace `old` (`PrepareForUpdate`), after the status was restored.
     pub prepare_update: fn(new: &mut Value, old: &Value),
     /// What is wrong with a new object, beyond its metadata (`Validate`).
@@ -99,6 +104,7 @@ impl Strategy {
         name_rule: |name, prefix| crate::machinery::format::dns1123_subdomain_name(name, prefix),
         default: |_| {},
         prepare_create: |_| {},
+        name_creator: |_, _| {},
         prepare_update: |_, _| {},
         validate_create: |_, _| {},
         validate_update: |_, _, _| {},

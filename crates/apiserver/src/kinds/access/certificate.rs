@@ -1,5 +1,4 @@
-//! CertificateSigningRequest: what is asked for, its approval, and the certificate. The name of who asks is put in by
-//! the request.
+//! CertificateSigningRequest: what is asked for and by whom, its approval, and the certificate.
 
 use std::collections::HashSet;
 
@@ -8,6 +7,7 @@ use serde_json::{Value, json};
 use x509_parser::{certification_request::X509CertificationRequest, pem::Pem, prelude::FromDer};
 
 use crate::{
+    access::User,
     kinds::{Part, Strategy},
     machinery::{
         FieldErrors, Path,
@@ -19,6 +19,7 @@ use crate::{
 /// The behaviour of CertificateSigningRequests.
 pub static STRATEGY: Strategy = Strategy {
     name_rule: format::path_segment_name,
+    name_creator,
     prepare_update: |new, old| new["spec"] = old["spec"].clone(),
     validate_create: |new, errors| validate(new, &Value::Null, errors),
     validate_update: |new, old, errors| validate_update(new, old, Right::None, errors),
@@ -74,6 +75,23 @@ enum Right {
     None,
     Certificate,
     Approval,
+}
+
+/// Nobody can ask in the name of another.
+fn name_creator(new: &mut Value, user: &User) {
+    let spec = object::child_mut(new, "spec");
+    for (field, value, known) in [
+        ("username", json!(user.name), !user.name.is_empty()),
+        ("uid", json!(user.uid), !user.uid.is_empty()),
+        ("groups", json!(user.groups), !user.groups.is_empty()),
+        ("extra", json!(user.extra), !user.extra.is_empty()),
+    ] {
+        if known {
+            spec.insert(field.to_owned(), value);
+        } else {
+            spec.remove(field);
+        }
+    }
 }
 
 /// A write to `approval` takes only the conditions.
@@ -368,5 +386,12 @@ mod tests {
             cases::lines(&errors),
             ["status.conditions: Forbidden: updates may not remove a condition of type \"Approved\""]
         );
+    }
+
+    #[test]
+    fn who_asks_cannot_be_someone_else() {
+        let mut request = json!({"spec": {"username": "lie", "uid": "lie", "extra": {"lie": ["x"]}}});
+        name_creator(&mut request, &User::new("admin", ["system:masters"]));
+        assert_eq!(request["spec"], json!({"username": "admin", "groups": ["system:masters"]}));
     }
 }
