@@ -74,8 +74,14 @@ impl Resource {
 
     /// What a write to this part can own.
     fn filter(&self, part: Part) -> Filter {
+        if let Some(own) = self.strategy.of_part(part) {
+            return Filter::except(own.resets);
+        }
         match part {
-            Part::Main if self.strategy.status => Filter::except(&[&["status"]]),
+            Part::Main => {
+                let status: &[&[&str]] = if self.strategy.status { &[&["status"]] } else { &[] };
+                Filter::except(&[status, self.strategy.resets].concat())
+            }
             Part::Status => {
                 let fields = self.schema.object().map(|object| &object.fields);
                 let names = fields.into_iter().flat_map(|fields| fields.keys()).map(|name| &**name);

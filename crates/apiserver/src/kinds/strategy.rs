@@ -4,7 +4,10 @@
 use serde_json::Value;
 
 use super::Part;
-use crate::machinery::{FieldErrors, object};
+use crate::{
+    access::User,
+    machinery::{FieldErrors, object},
+};
 
 /// The behaviour of a kind. Start from [`Strategy::PLAIN`] and set what differs:
 ///
@@ -25,6 +28,8 @@ pub struct Strategy {
     /// Shapes an object that is about to be created, after the status was dropped (`PrepareForCreate`) and system
     /// metadata (name, uid, creationTimestamp) was set.
     pub prepare_create: fn(&mut Value),
+    /// Puts in who creates it, after that.
+    pub name_creator: fn(&mut Value, &User),
     /// Shapes an object that is about to replace `old` (`PrepareForUpdate`), after the status was restored.
     pub prepare_update: fn(new: &mut Value, old: &Value),
     /// What is wrong with a new object, beyond its metadata (`Validate`).
@@ -59,6 +64,8 @@ pub struct Strategy {
     pub returns_deleted: bool,
     /// What is said of a deletion that does not say what becomes of dependents.
     pub deletion_warning: Option<&'static str>,
+    /// What a write cannot own beside the status, as paths of names: it cannot change it.
+    pub resets: &'static [&'static [&'static str]],
     /// What a write to `status` cannot own beside everything but the status itself, as paths of names.
     pub status_resets: &'static [&'static [&'static str]],
     /// The behaviour of parts that are written through a subresource with rules of its own.
@@ -97,6 +104,7 @@ impl Strategy {
         name_rule: |name, prefix| crate::machinery::format::dns1123_subdomain_name(name, prefix),
         default: |_| {},
         prepare_create: |_| {},
+        name_creator: |_, _| {},
         prepare_update: |_, _| {},
         validate_create: |_, _| {},
         validate_update: |_, _, _| {},
@@ -113,6 +121,7 @@ impl Strategy {
         orphan_dependents: false,
         returns_deleted: false,
         deletion_warning: None,
+        resets: &[],
         status_resets: &[],
         parts: &[],
         grace_period: |_, _| None,

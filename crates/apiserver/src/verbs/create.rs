@@ -143,6 +143,7 @@ fn prepare(call: &Call<'_>, value: &mut Value) {
         object::map_mut(value).insert("status".into(), conform::zero(&field.schema));
     }
     (strategy.prepare_create)(value);
+    (strategy.name_creator)(value, call.user);
     (strategy.default)(value);
     (strategy.stamp)(value, &Value::Null, &call.timestamp());
 }

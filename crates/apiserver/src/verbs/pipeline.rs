@@ -145,7 +145,7 @@ pub fn prepare_update(call: &Call<'_>, new: &mut Value, old: &Value, part: Part)
         }
         Part::Scale | Part::Binding => grow(strategy, new, old),
         Part::Status => (strategy.prepare_status)(new, old),
-        _ => super::subresources::prepare_part(new, old, part),
+        _ => {}
     }
 }
 

@@ -291,26 +291,3 @@ fn pod_of(call: &Call<'_>) -> ApiResult<Value> {
         None => Err(ApiError::not_found(call.resource.qualified(), &call.target.name)),
     }
 }
-
-/// What a write to a subresource with rules of its own takes from the new object; the rest stays.
-pub fn prepare_part(new: &mut Value, old: &Value, part: Part) {
-    if part != Part::Finalize {
-        return;
-    }
-    let field = "finalizers";
-    let taken = new["spec"][field].take();
-    let metadata = new.get("metadata").cloned().unwrap_or_default();
-    *new = old.clone();
-    for kept in ["managedFields", "resourceVersion"] {
-        match metadata.get(kept) {
-            Some(value) => object::metadata_mut(new).insert(kept.into(), value.clone()),
-            None => object::metadata_mut(new).remove(kept),
-        };
-    }
-    let spec = object::child_mut(new, "spec");
-    if taken.as_array().is_none_or(Vec::is_empty) {
-        spec.remove(field);
-    } else {
-        spec.insert(field.into(), taken);
-    }
-}

@@ -1,5 +1,4 @@
-//! CertificateSigningRequest: what is asked for, its approval, and the certificate. The name of who asks is put in by
-//! the request.
+//! CertificateSigningRequest: what is asked for and by whom, its approval, and the certificate.
 
 use std::collections::HashSet;
 
@@ -8,7 +7,8 @@ use serde_json::{Value, json};
 use x509_parser::{certification_request::X509CertificationRequest, pem::Pem, prelude::FromDer};
 
 use crate::{
-    kinds::Strategy,
+    access::User,
+    kinds::{Part, Strategy},
     machinery::{
         FieldErrors, Path,
         fields::{integer, list, text, texts},
@@ -19,12 +19,24 @@ use crate::{
 /// The behaviour of CertificateSigningRequests.
 pub static STRATEGY: Strategy = Strategy {
     name_rule: format::path_segment_name,
+    name_creator,
     prepare_update: |new, old| new["spec"] = old["spec"].clone(),
     validate_create: |new, errors| validate(new, &Value::Null, errors),
     validate_update: |new, old, errors| validate_update(new, old, Right::None, errors),
     validate_status: |new, old, errors| validate_update(new, old, Right::Certificate, errors),
     stamp: stamp_conditions,
     status: true,
+    resets: &[&["spec"]],
+    status_resets: &[&["status", "conditions"]],
+    parts: &[(Part::Approval, &APPROVAL)],
+    ..Strategy::PLAIN
+};
+
+/// The behaviour of their approvals.
+static APPROVAL: Strategy = Strategy {
+    prepare_update: prepare_approval,
+    validate_update: |new, old, errors| validate_update(new, old, Right::Approval, errors),
+    resets: &[&["spec"], &["status", "certificate"]],
     ..Strategy::PLAIN
 };
 
@@ -65,8 +77,25 @@ enum Right {
     Approval,
 }
 
-/// Shapes a write to `approval`: only the conditions are taken.
-pub fn prepare_approval(new: &mut Value, old: &Value) {
+/// Nobody can ask in the name of another.
+fn name_creator(new: &mut Value, user: &User) {
+    let spec = object::child_mut(new, "spec");
+    for (field, value, known) in [
+        ("username", json!(user.name), !user.name.is_empty()),
+        ("uid", json!(user.uid), !user.uid.is_empty()),
+        ("groups", json!(user.groups), !user.groups.is_empty()),
+        ("extra", json!(user.extra), !user.extra.is_empty()),
+    ] {
+        if known {
+            spec.insert(field.to_owned(), value);
+        } else {
+            spec.remove(field);
+        }
+    }
+}
+
+/// A write to `approval` takes only the conditions.
+fn prepare_approval(new: &mut Value, old: &Value) {
     let conditions = new["status"].get("conditions").cloned();
     new["spec"] = old["spec"].clone();
     new["status"] = old.get("status").cloned().unwrap_or_else(|| json!({}));
@@ -75,11 +104,6 @@ pub fn prepare_approval(new: &mut Value, old: &Value) {
         Some(conditions) => status.insert("conditions".to_owned(), conditions),
         None => status.remove("conditions"),
     };
-}
-
-/// What is wrong with a write to `approval`.
-pub fn validate_approval(new: &Value, old: &Value, errors: &mut FieldErrors) {
-    validate_update(new, old, Right::Approval, errors);
 }
 
 fn stamp_conditions(new: &mut Value, old: &Value, now: &str) {
@@ -353,14 +377,21 @@ mod tests {
                 "lastUpdateTime": "2024-01-01T00:00:00Z", "lastTransitionTime": "2024-01-01T00:00:00Z"}]})
         );
         let mut errors = FieldErrors::new();
-        validate_approval(&new, &old, &mut errors);
+        (APPROVAL.validate_update)(&new, &old, &mut errors);
         assert!(errors.is_empty(), "{errors:?}");
         let mut denied = new.clone();
         denied["status"]["conditions"] = json!([{"type": "Denied", "status": "True"}]);
-        validate_approval(&denied, &new, &mut errors);
+        (APPROVAL.validate_update)(&denied, &new, &mut errors);
         assert_eq!(
             cases::lines(&errors),
             ["status.conditions: Forbidden: updates may not remove a condition of type \"Approved\""]
         );
+    }
+
+    #[test]
+    fn who_asks_cannot_be_someone_else() {
+        let mut request = json!({"spec": {"username": "lie", "uid": "lie", "extra": {"lie": ["x"]}}});
+        name_creator(&mut request, &User::new("admin", ["system:masters"]));
+        assert_eq!(request["spec"], json!({"username": "admin", "groups": ["system:masters"]}));
     }
 }

@@ -3,11 +3,14 @@
 use serde_json::{Value, json};
 
 use super::horizontal::{VersionRule, validate_reference, version_problem};
-use crate::machinery::{
-    FieldErrors, Path,
-    fields::{integer, list, present, text},
-    format,
-    quantity::Quantity,
+use crate::{
+    kinds::workloads::pod_spec::resources::validate_container_name,
+    machinery::{
+        FieldErrors, Path,
+        fields::{integer, list, present, text},
+        format,
+        quantity::Quantity,
+    },
 };
 
 /// How much of the requested CPU is used when nobody says otherwise, in percent.
@@ -131,7 +134,7 @@ fn validate_source(
             }
             if field == "containerResource" {
                 if !name.is_empty() {
-                    validate_container_resource(errors, &path.child("name"), name);
+                    validate_container_name(errors, &path.child("name"), name);
                 }
                 let at = path.child("container");
                 match text(source, "container") {
@@ -149,17 +152,6 @@ fn validate_source(
                 errors.forbidden(&target_path.child("averageValue"), detail);
             }
         }
-    }
-}
-
-fn validate_container_resource(errors: &mut FieldErrors, path: &Path<'_>, name: &str) {
-    let problems = format::is_qualified_name(name);
-    let is_form = problems.is_empty();
-    format::report(errors, path, name, problems);
-    let is_standard =
-        matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-");
-    if is_form && !name.contains('/') && !is_standard {
-        errors.invalid(path, name, "must be a standard resource for containers");
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    kinds::Strategy,
+    kinds::{Part, Strategy},
     machinery::{
         FieldErrors, Path,
         fields::{text, texts},
@@ -21,6 +21,15 @@ pub static STRATEGY: Strategy = Strategy {
     validate_update,
     validate_status,
     status: true,
+    parts: &[(Part::Finalize, &FINALIZE)],
+    ..Strategy::PLAIN
+};
+
+/// The behaviour of writes to `finalize`, which alone may change the finalizers of the spec.
+static FINALIZE: Strategy = Strategy {
+    prepare_update: |new, old| new["status"] = old["status"].clone(),
+    validate_update: validate_finalize,
+    resets: &[&["status"]],
     ..Strategy::PLAIN
 };
 
@@ -74,13 +83,7 @@ fn validate_status(new: &Value, old: &Value, errors: &mut FieldErrors) {
     }
 }
 
-/// Shapes a write to `finalize`, which alone may change the finalizers of the spec.
-pub fn prepare_finalize(new: &mut Value, old: &Value) {
-    new["status"] = old["status"].clone();
-}
-
-/// What is wrong with a write to `finalize`.
-pub fn validate_finalize(new: &Value, old: &Value, errors: &mut FieldErrors) {
+fn validate_finalize(new: &Value, old: &Value, errors: &mut FieldErrors) {
     metadata::validate_update(new, old, errors);
     let spec = Path::new("spec");
     let path = spec.child("finalizers");
@@ -161,7 +164,7 @@ mod tests {
         let mut errors = FieldErrors::new();
         let meta = json!({"resourceVersion": "1"});
         let new = json!({"metadata": meta, "spec": {"finalizers": ["a.b/c", "x"]}});
-        validate_finalize(&new, &json!({"metadata": meta}), &mut errors);
+        (FINALIZE.validate_update)(&new, &json!({"metadata": meta}), &mut errors);
         assert_eq!(
             cases::lines(&errors),
             [

@@ -5,14 +5,16 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use crate::{
-    kinds::Strategy,
+    kinds::{
+        Strategy,
+        workloads::pod_spec::{defaults::round_amounts, resources},
+    },
     machinery::{
         FieldErrors, Path, address,
         fields::{entries, is_set, list, present, text, texts},
         format, go_quoted,
         invalid::Cause,
         metadata, object,
-        quantity::Quantity,
     },
 };
 
@@ -30,6 +32,9 @@ pub static STRATEGY: Strategy = Strategy {
 
 fn default(node: &mut Value) {
     let status = object::child_mut(node, "status");
+    for field in ["capacity", "allocatable"] {
+        round_amounts(status, field);
+    }
     if !status.contains_key("allocatable")
         && let Some(capacity) = status.get("capacity").cloned()
     {
@@ -131,19 +136,7 @@ fn validate_resources(node: &Value, errors: &mut FieldErrors) {
     for field in ["capacity", "allocatable"] {
         let path = status.child(field);
         for (name, amount) in entries(&node["status"], field) {
-            let path = path.child(name);
-            let text = amount.as_str().unwrap_or_default();
-            let Ok(quantity) = Quantity::parse(text) else { continue };
-            if quantity.signum() < 0 {
-                errors.invalid(&path, text, "must be greater than or equal to 0");
-            }
-            let whole = matches!(name, "pods" | "services" | "replicationcontrollers" | "resourcequotas")
-                || matches!(name, "secrets" | "configmaps" | "persistentvolumeclaims")
-                || matches!(name, "services.nodeports" | "services.loadbalancers")
-                || (name.contains('/') && !name.contains("kubernetes.io/"));
-            if whole && quantity.milli_value() % 1000 != 0 {
-                errors.invalid(&path, text, "must be an integer");
-            }
+            resources::validate_amount(errors, &path.child(name), name, amount);
         }
     }
 }

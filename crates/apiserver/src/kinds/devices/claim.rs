@@ -22,6 +22,7 @@ pub static STRATEGY: Strategy = Strategy {
     },
     validate_status: claim_status::validate,
     status: true,
+    status_resets: &[&["metadata"]],
     returns_deleted: true,
     ..Strategy::PLAIN
 };

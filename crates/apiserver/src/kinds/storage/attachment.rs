@@ -24,6 +24,7 @@ pub static STRATEGY: Strategy = Strategy {
     prepare_status: keep_all_but_status_and_metadata,
     validate_status: validate_update,
     status: true,
+    status_resets: &[&["metadata"]],
     unconditional_update: false,
     returns_deleted: true,
     ..Strategy::PLAIN
