@@ -1,6 +1,6 @@
 //! The controllers of a Kubernetes control plane, an observer each.
 //!
-//! They speak with the API server through a [`Coordinator`] only, and so run on any cluster. What they do is what
+//! They speak with the API server through a [`Coordinator`](xebec_coordinator::Coordinator) only, and so run on any cluster. What they do is what
 //! kube-controller-manager does, to the words of its Events and conditions. Each folder is one controller; most are a
 //! pure plan over what the coordinator shows them, with the status worked out apart from the decisions.
 //!

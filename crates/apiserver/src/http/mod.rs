@@ -87,7 +87,9 @@ where
     B::Data: Send,
     B::Error: fmt::Display,
 {
-    check_host(parts)?;
+    if matches!(peer, Peer::Connection(_)) {
+        check_host(parts)?;
+    }
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let target = Target::of(&parts.method, parts.uri.path(), &query);
     let mut user = cluster.authenticate(peer, &parts.headers, warnings)?;

@@ -1,7 +1,7 @@
 //! What a request does to objects, verb by verb.
 //!
 //! A [`Call`] is one request on one resource, past authentication and authorization. Each verb is a file; what
-//! writes share is in [`pipeline`]. Answers are values or stored objects; how they are written out is the matter of
+//! writes share is in `pipeline`. Answers are values or stored objects; how they are written out is the matter of
 //! [`crate::http`].
 
 pub mod allocation;

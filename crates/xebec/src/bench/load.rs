@@ -13,7 +13,7 @@ use super::{clock, connection::Connection, target::Target};
 /// How long each of many requests took, and all of them together.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
-    /// In the order in which they were taken, until [`Samples::sort`].
+    /// In the order in which they were taken, until they are sorted.
     latencies: Vec<Duration>,
     /// From the first request to the last answer.
     pub elapsed: Duration,

@@ -5,7 +5,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::kubectl::Kubectl;
-pub use super::process::{DEADLINE, Running, repository, xebec};
+pub use super::process::{Running, repository, xebec};
 
 /// A whole cluster, ready, with its kubeconfig in a directory of its own.
 pub struct Cluster {

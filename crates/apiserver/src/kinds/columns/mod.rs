@@ -1,6 +1,6 @@
 //! What `kubectl get` shows: the columns of each kind, the cells of a row, and the `Table` they make.
 //!
-//! A kind's cells are computed by its [`Row`] in [`ROWS`]; kinds that are not there show name and creation time,
+//! A kind's cells are computed by its `Row` in `ROWS`; kinds that are not there show name and creation time,
 //! custom resources what their definition says. To change what a kind shows, find its function through the table.
 
 mod access;

@@ -1,4 +1,4 @@
-//! Custom resources: from a CustomResourceDefinition to the resources that it has served, with the same [`Schema`] and
+//! Custom resources: from a CustomResourceDefinition to the resources that it has served, with the same [`Schema`](crate::machinery::Schema) and
 //! [`Resource`] that built-in ones have.
 //!
 //! [`structural`] reads the schema, [`validation`] checks objects by its rules, [`status`] says whether a definition's

@@ -1,5 +1,5 @@
 //! Pod: how one is made, and how long it takes to go. What may change later is with the subject of the change:
-//! [`update`], [`status`], [`resize`], [`ephemeral_containers`], [`binding`].
+//! `update`, `status`, [`resize`], [`ephemeral_containers`], [`binding`].
 
 pub mod binding;
 mod diff;
