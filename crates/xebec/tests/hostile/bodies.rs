@@ -58,7 +58,7 @@ fn what_cannot_be_read_is_said() {
         ("YAML of anchors", YAML, "&".repeat(100_000).into_bytes()),
         ("protobuf without its magic", PROTOBUF, b"\x0a\x02v1".to_vec()),
         ("protobuf of nothing", PROTOBUF, b"k8s\0".to_vec()),
-        ("protobuf of noise", PROTOBUF, protobuf(&[0xff; 1_000_000])),
+        ("protobuf of noise", PROTOBUF, protobuf(&vec![0xff; 1_000_000])),
         ("protobuf longer than it is", PROTOBUF, protobuf(b"\x12\xff\xff\xff\xff\x0f")),
         (
             "protobuf of a length beyond numbers",

@@ -61,7 +61,7 @@ fn a_half_open_connection_is_closed() {
 #[test]
 fn a_body_that_trickles_in_is_not_waited_for() {
     let mut server = Server::start_with("", &LIMITS);
-    let whole = request("POST", MAPS, "application/json", &[b' '; 100_000]);
+    let whole = request("POST", MAPS, "application/json", &vec![b' '; 100_000]);
     let chunked = request("POST", MAPS, "application/json", b"");
     let chunked =
         String::from_utf8(chunked).unwrap().replace("Content-Length: 0", "Transfer-Encoding: chunked");

@@ -5,6 +5,7 @@
 //! that it is unharmed. Nothing sleeps: the server's limits of time are set short by hidden flags, and what is waited
 //! for has a deadline.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::format_collect, clippy::format_push_string, reason = "attacks are made once")]
 
 mod bodies;
 mod connections;

@@ -259,7 +259,7 @@ impl Client {
             }
             match ended {
                 Ok(()) => ended = self.more(),
-                Err(kind) if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     return Outcome::Silence;
                 }
                 Err(_) => return Outcome::Closed,
@@ -290,7 +290,7 @@ impl Client {
 
     /// Reads once; at the end of the connection, an error.
     pub fn more(&mut self) -> Result<(), ErrorKind> {
-        let mut piece = [0; 64 << 10];
+        let mut piece = vec![0; 64 << 10];
         match self.stream.read(&mut piece) {
             Ok(0) => Err(ErrorKind::UnexpectedEof),
             Ok(length) => {
