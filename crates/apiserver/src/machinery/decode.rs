@@ -130,10 +130,13 @@ impl<'de> Visitor<'de> for Node<'_> {
             let node = Node { path: Some(&here), duplicates: self.duplicates };
             let value = entries.next_value_seed(node)?;
             if map.contains_key(&name) && repeated.insert(name.clone(), ()).is_none() {
-                if self.duplicates.len() >= DUPLICATES_MAX {
+                let place = here.to_string();
+                let told_bytes = self.duplicates.iter().map(String::len).sum::<usize>();
+                if self.duplicates.len() >= DUPLICATES_MAX || told_bytes + place.len() > DUPLICATES_BYTES_MAX
+                {
                     return Err(A::Error::custom("too many duplicate fields"));
                 }
-                self.duplicates.push(here.to_string());
+                self.duplicates.push(place);
             }
             map.insert(name, value);
         }
@@ -143,6 +146,8 @@ impl<'de> Visitor<'de> for Node<'_> {
 
 /// More fields given twice than this are an attack, not a mistake.
 const DUPLICATES_MAX: usize = 1000;
+/// How long their paths may be together: many in one field of a long name say much with few bytes.
+const DUPLICATES_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -153,6 +158,14 @@ mod tests {
         let sent = json(br#"{"a":{"b":1,"b":2,"b":3},"c":[{"d":1,"d":2}],"a2":0}"#).unwrap();
         assert_eq!(sent.duplicates, ["a.b", "c[0].d"]);
         assert_eq!(sent.value["a"]["b"], 3);
+    }
+
+    #[test]
+    fn what_is_told_of_names_given_twice_is_bounded() {
+        let twice: Vec<String> = (0..100).map(|n| format!("\"{n}\":1,\"{n}\":2")).collect();
+        let within = |name: &str| json(format!("{{\"{name}\":{{{}}}}}", twice.join(",")).as_bytes());
+        assert_eq!(within("a").unwrap().duplicates.len(), 100);
+        assert!(within(&"a".repeat(20_000)).unwrap_err().contains("too many duplicate fields"));
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Server {
         let peak = self.status("VmHWM").max(self.status("VmRSS"));
         let grown = peak.saturating_sub(self.before_bytes);
         assert!(grown <= bytes, "{attack}: {} MB more, of {} MB", grown >> 20, bytes >> 20);
-        let said = self.process.so_far();
+        let said = self.process.said();
         assert!(!said.contains("panicked"), "{attack}: {said}");
     }
 
