@@ -120,8 +120,8 @@ fn thousands_of_idle_connections_cost_little() {
 fn more_connections_than_the_process_may_have_only_wait() {
     let mut server = Server::start_with("ulimit -n 64;", &["--handshake-ms-max", "1000"]);
     let many: Vec<_> = (0..200).map(|_| server.plain()).collect();
-    // Of those that it has, some are always on their way out: their time for the handshake is over.
-    wait("hardly a file descriptor left", || server.descriptors() >= 56);
+    // One more where another test was starting its server: that one has a higher number.
+    wait("no more file descriptors", || server.descriptors() >= 64);
     let before = server.processor_ms();
     assert!(is_closed(&many[0]));
     // Within a second of waiting.
