@@ -14,6 +14,7 @@ mod bench;
 mod cli;
 mod crew;
 mod kubeconfig;
+mod logs;
 mod manifests;
 mod run;
 mod server;
@@ -24,9 +25,17 @@ mod version;
 
 use cli::{Arguments, Command};
 
+const WRONG_USAGE: u8 = 2;
+
 fn main() -> ExitCode {
     started::now();
-    match dispatch(Arguments::parse()) {
+    let arguments = Arguments::parse();
+    if let Err(error) = logs::start(&arguments) {
+        // Where standard error is closed there is nobody left to tell.
+        let _ = writeln!(io::stderr(), "error: {error:#}");
+        return ExitCode::from(WRONG_USAGE);
+    }
+    match dispatch(arguments) {
         Ok(code) => code,
         Err(error) => {
             // Where standard error is closed there is nobody left to tell.
