@@ -23,11 +23,12 @@ fn run() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["tables", facts, data] => tables::generate(
-            &PathBuf::from(facts),
-            &PathBuf::from(data),
-            &root().join("crates/apiserver/data"),
-        ),
+        ["tables"] => tables::write_rust(&root()),
+        ["tables", facts, data] => {
+            let out = root().join("crates/apiserver/data");
+            tables::generate(&PathBuf::from(facts), &PathBuf::from(data), &out)?;
+            tables::write_rust(&root())
+        }
         ["descriptions", source] => {
             descriptions::generate(&PathBuf::from(source), &root().join("crates/apiserver/data"))
         }
@@ -39,7 +40,7 @@ fn run() -> Result<()> {
         ["test", arguments @ ..] => test::run(&root(), arguments),
         _ => bail!(
             "usage: cargo xtask tidy [--explain]\n       cargo xtask test [CARGO TEST ARGUMENTS]\n       \
-             cargo xtask tables FACTS.json DATA_DIR\n       \
+             cargo xtask tables [FACTS.json DATA_DIR]\n       \
              cargo xtask descriptions ZZ_GENERATED.OPENAPI.GO"
         ),
     }
