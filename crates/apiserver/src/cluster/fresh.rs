@@ -15,38 +15,49 @@ use crate::{
     storage::{Object, Snapshot, Terms},
 };
 
-/// An object as it is stored, but for the time at which it was created and its uid. Its revision is its place in the
+/// An object as it is stored, but for its uid and the time at which it was created. Its revision is its place in the
 /// table, from 1 on.
-#[derive(Debug, PartialEq)]
 struct Encoded {
     /// As [`crate::kinds::Resource::storage`] names it.
     resource: &'static str,
     key: &'static str,
     terms: &'static str,
-    /// What comes before the metadata; then to the time of creation; to the uid; and what comes after it.
-    pieces: [&'static str; 4],
+    /// What comes before its metadata.
+    head: &'static str,
+    /// The rest. The uid stands behind the second piece; behind each other that is not the last, the time.
+    pieces: &'static [&'static str],
 }
 
 /// The state of a new cluster, which was made at `now`.
 pub fn snapshot(now: Timestamp) -> Snapshot {
     let created = conform::seconds(now);
-    let length = |object: &Encoded| object.pieces.iter().map(|piece| piece.len()).sum::<usize>();
-    let stamps = created.len() + Hyphenated::LENGTH;
-    let mut bytes = Vec::with_capacity(objects::OBJECTS.iter().map(|object| length(object) + stamps).sum());
+    let length = |object: &Encoded| {
+        let pieces: usize = object.pieces.iter().map(|piece| piece.len()).sum();
+        object.head.len()
+            + pieces
+            + Hyphenated::LENGTH
+            + object.pieces.len().saturating_sub(2) * created.len()
+    };
+    let mut bytes = Vec::with_capacity(objects::OBJECTS.iter().map(length).sum());
     for object in objects::OBJECTS {
-        let [before, to_created, to_uid, rest] = object.pieces;
+        bytes.extend_from_slice(object.head.as_bytes());
         let mut uid = Uuid::encode_buffer();
         let uid = Uuid::new_v4().hyphenated().encode_lower(&mut uid);
-        for piece in [before, to_created, &created, to_uid, uid, rest] {
+        for (at, piece) in object.pieces.iter().enumerate() {
+            match at {
+                0 => {}
+                2 => bytes.extend_from_slice(uid.as_bytes()),
+                _ => bytes.extend_from_slice(created.as_bytes()),
+            }
             bytes.extend_from_slice(piece.as_bytes());
         }
     }
     // All of them are one piece of memory.
     let mut left = Bytes::from(bytes);
     Snapshot::of_created(objects::OBJECTS.iter().zip(1..).map(|(object, revision)| {
-        let bytes = left.split_to(length(object) + stamps);
+        let bytes = left.split_to(length(object));
         let terms = Terms::encoded(object.terms);
-        (object.resource, Object::encoded(object.key.into(), revision, terms, bytes, object.pieces[0].len()))
+        (object.resource, Object::encoded(object.key.into(), revision, terms, bytes, object.head.len()))
     }))
 }
 
@@ -73,6 +84,11 @@ mod tests {
             let metadata = object::metadata_mut(&mut value);
             metadata.insert("uid".into(), UID.into());
             metadata.insert("creationTimestamp".into(), NOW.into());
+            for condition in
+                value.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten()
+            {
+                condition["lastTransitionTime"] = NOW.into();
+            }
             assert_eq!(conform::conform(&resource.schema, &mut value).unwrap().fields, Vec::<String>::new());
             object::map_mut(&mut value).insert("apiVersion".into(), api_version.into());
             object::map_mut(&mut value).insert("kind".into(), kind.into());
@@ -92,17 +108,19 @@ mod tests {
         for (resource, object) in facts {
             let json = std::str::from_utf8(object.bytes()).unwrap();
             let (before, body) = json.split_at(json.len() - object.body().len());
-            let (to_created, rest) = body.split_once(NOW).unwrap();
-            let (to_uid, rest) = rest.split_once(UID).unwrap();
-            let pieces = [before, to_created, to_uid, rest].map(|piece| {
+            let (to_uid, rest) = body.split_once(UID).unwrap();
+            assert_eq!((to_uid.matches(NOW).count(), rest.contains(UID)), (1, false), "{json}");
+            let literal = |piece: &str| {
                 assert!(!piece.contains("\"#"), "{piece} ends a literal");
                 format!("r#\"{piece}\"#")
-            });
-            let (key, terms) = (&object.key, object.terms.as_encoded());
+            };
+            let pieces: Vec<String> = to_uid.split(NOW).chain(rest.split(NOW)).map(literal).collect();
+            let (key, terms, head) = (&object.key, object.terms.as_encoded(), literal(before));
             let pieces = pieces.join(", ");
             writeln!(
                 text,
-                "    Encoded {{ resource: {resource:?}, key: {key:?}, terms: {terms:?}, pieces: [{pieces}] }},"
+                "    Encoded {{ resource: {resource:?}, key: {key:?}, terms: {terms:?}, head: {head}, \
+                 pieces: &[{pieces}] }},"
             )
             .unwrap();
         }
@@ -132,14 +150,12 @@ mod tests {
                 (stored.revision, stored.terms.as_encoded()),
                 (fact.revision, fact.terms.as_encoded())
             );
-            let (mut value, mut expected) = (stored.decode(), fact.decode());
-            let uid = object::metadata_mut(&mut value).remove("uid").unwrap();
-            assert_eq!(Uuid::parse_str(uid.as_str().unwrap()).unwrap().get_version_num(), 4);
-            assert!(uids.insert(uid.to_string()));
-            let metadata = object::metadata_mut(&mut expected);
-            metadata.remove("uid");
-            metadata.insert("creationTimestamp".into(), "2026-11-23T21:04:31Z".into());
-            assert_eq!(value, expected);
+            let value = stored.decode();
+            let uid = object::uid(&value);
+            assert_eq!(Uuid::parse_str(uid).unwrap().get_version_num(), 4);
+            assert!(uids.insert(uid.to_owned()));
+            let expected = std::str::from_utf8(fact.bytes()).unwrap().replace(NOW, "2026-11-23T21:04:31Z");
+            assert_eq!(std::str::from_utf8(stored.bytes()).unwrap(), expected.replace(UID, uid));
             assert_eq!(stored.at(7).decode()["metadata"]["resourceVersion"], "7");
             assert!(stored.body().starts_with(b"\"metadata\":{\"resourceVersion\":\""));
             assert_eq!(
