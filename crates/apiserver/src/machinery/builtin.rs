@@ -51,7 +51,7 @@ pub fn facts(name: &str) -> Option<Value> {
 
 /// The name and the facts of a type: half of what is left of the table goes with each look.
 fn line(name: &str) -> Option<(&'static str, &'static str)> {
-    let mut left = FACTS.trim_start_matches("{\n").trim_end_matches("}\n");
+    let mut left = FACTS.strip_prefix("{\n")?.strip_suffix("}\n")?;
     while !left.is_empty() {
         let (before, after) = left.split_at(left.floor_char_boundary(left.len() / 2));
         let start = before.rfind('\n').map_or(0, |at| at + 1);
