@@ -4,9 +4,10 @@ use std::{env, path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
 
-mod descriptions;
+mod columns;
 mod tables;
 mod test;
+mod texts;
 mod tidy;
 
 fn main() -> ExitCode {
@@ -28,9 +29,8 @@ fn run() -> Result<()> {
             &PathBuf::from(data),
             &root().join("crates/apiserver/data"),
         ),
-        ["descriptions", source] => {
-            descriptions::generate(&PathBuf::from(source), &root().join("crates/apiserver/data"))
-        }
+        ["texts", facts] => texts::generate(&PathBuf::from(facts), &root().join("crates/apiserver/data")),
+        ["columns"] => columns::generate(&root().join("tests/recordings"), &root().join("crates/apiserver/data")),
         ["tidy"] => tidy::run(&root()),
         ["tidy", "--explain"] => {
             tidy::explain();
@@ -40,7 +40,7 @@ fn run() -> Result<()> {
         _ => bail!(
             "usage: cargo xtask tidy [--explain]\n       cargo xtask test [CARGO TEST ARGUMENTS]\n       \
              cargo xtask tables FACTS.json DATA_DIR\n       \
-             cargo xtask descriptions ZZ_GENERATED.OPENAPI.GO"
+             cargo xtask texts FACTS.json\n       cargo xtask columns"
         ),
     }
 }
