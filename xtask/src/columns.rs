@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
@@ -41,7 +41,7 @@ pub fn generate(recordings: &Path, data: &Path) -> Result<()> {
     Ok(())
 }
 
-fn files(recordings: &Path) -> Result<BTreeSet<std::path::PathBuf>> {
+fn files(recordings: &Path) -> Result<BTreeSet<PathBuf>> {
     let entries = |folder: &Path| fs::read_dir(folder).with_context(|| format!("read {}", folder.display()));
     let mut files = BTreeSet::new();
     for folder in entries(recordings)? {
@@ -59,7 +59,8 @@ fn kinds(discovery: &Value) -> Kinds {
     let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
     let entry = |entry: &Value| {
         let (group, version) = (text(entry, "group"), text(entry, "version"));
-        let root = if group.is_empty() { format!("/api/{version}/") } else { format!("/apis/{group}/{version}/") };
+        let root =
+            if group.is_empty() { format!("/api/{version}/") } else { format!("/apis/{group}/{version}/") };
         ((root, text(entry, "resource")), format!("{group}/{}", text(entry, "kind")))
     };
     discovery.as_array().into_iter().flatten().map(entry).collect()
@@ -71,8 +72,7 @@ fn kind<'a>(path: &str, kinds: &'a Kinds) -> Option<&'a str> {
     kinds.iter().find_map(|((root, resource), kind)| {
         let words: Vec<&str> = path.strip_prefix(root.as_str())?.split('/').collect();
         let named = match words.as_slice() {
-            ["namespaces", _, resource, ..] => resource,
-            [resource, ..] => resource,
+            ["namespaces", _, resource, ..] | [resource, ..] => resource,
             [] => return None,
         };
         (named == resource).then_some(kind.as_str())
@@ -85,7 +85,8 @@ fn take(step: &Value, kinds: &Kinds, texts: &mut Texts, recorded: &mut BTreeSet<
     let events = answer["events"].as_array().into_iter().flatten().map(|event| &event["object"]);
     for table in std::iter::once(&answer["body"]).chain(events) {
         for column in table["columnDefinitions"].as_array().into_iter().flatten() {
-            let (Some(heading), Some(text)) = (column["name"].as_str(), column["description"].as_str()) else {
+            let (Some(heading), Some(text)) = (column["name"].as_str(), column["description"].as_str())
+            else {
                 continue;
             };
             recorded.insert(kind.to_owned());
@@ -138,7 +139,8 @@ mod tests {
                 {"name": "Name", "description": "usual"}, {"name": "Ready", "description": text},
             ]})
         };
-        let old = json!({"": {"Name": "usual"}, "/Pod": {"Ready": "old", "IP": "kept"}, "/Other": {"A": "kept"}});
+        let old =
+            json!({"": {"Name": "usual"}, "/Pod": {"Ready": "old", "IP": "kept"}, "/Other": {"A": "kept"}});
         let mut texts: Texts = serde_json::from_value(old).unwrap();
         let mut recorded = BTreeSet::new();
         let get = json!({"path": "/api/v1/pods", "answer": {"body": columns("new")}});

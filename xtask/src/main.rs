@@ -23,14 +23,11 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let embedded = root().join("crates/apiserver/data");
     match words.as_slice() {
-        ["tables", facts, data] => tables::generate(
-            &PathBuf::from(facts),
-            &PathBuf::from(data),
-            &root().join("crates/apiserver/data"),
-        ),
-        ["texts", facts] => texts::generate(&PathBuf::from(facts), &root().join("crates/apiserver/data")),
-        ["columns"] => columns::generate(&root().join("tests/recordings"), &root().join("crates/apiserver/data")),
+        ["tables", facts, data] => tables::generate(&PathBuf::from(facts), &PathBuf::from(data), &embedded),
+        ["texts", facts] => texts::generate(&PathBuf::from(facts), &embedded),
+        ["columns"] => columns::generate(&root().join("tests/recordings"), &embedded),
         ["tidy"] => tidy::run(&root()),
         ["tidy", "--explain"] => {
             tidy::explain();

@@ -13,7 +13,8 @@ const USUAL: &str = "io.k8s.api.core.v1.Pod";
 /// The texts of the types and fields of `schema`; what the facts say of others is left out.
 pub fn of(schema: &Value, facts: &Value) -> Result<Value> {
     let schema = schema.as_object().context("the schema is a map of types")?;
-    let unknown: Vec<&String> = schema.keys().filter(|name| facts[name.as_str()][""]["text"].is_null()).collect();
+    let unknown: Vec<&String> =
+        schema.keys().filter(|name| facts[name.as_str()][""]["text"].is_null()).collect();
     ensure!(unknown.is_empty(), "the facts do not say what these types mean: {unknown:?}");
     let shared: Map<String, Value> =
         SHARED.iter().map(|field| ((*field).to_owned(), text(facts, USUAL, field).into())).collect();

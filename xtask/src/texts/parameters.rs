@@ -20,7 +20,10 @@ pub fn of(facts: &Value) -> Result<Value> {
             .collect();
         if !parameters.is_empty() {
             let options = type_name.rsplit('.').next().unwrap_or_default();
-            ensure!(out.insert(options.to_owned(), parameters.into()).is_none(), "two types are named {options}");
+            ensure!(
+                out.insert(options.to_owned(), parameters.into()).is_none(),
+                "two types are named {options}"
+            );
         }
     }
     Ok(out.into())
