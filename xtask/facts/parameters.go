@@ -1,3 +1,5 @@
+// What is sent in the query of a request, by the types of options.
+
 package main
 
 import "reflect"

