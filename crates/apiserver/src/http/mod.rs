@@ -65,7 +65,8 @@ where
     for warning in warnings::headers(&warnings) {
         headers.append(header::WARNING, warning);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    let no_cache = HeaderValue::from_static("no-cache, private");
+    headers.entry(header::CACHE_CONTROL).or_insert(no_cache);
     response
 }
 
