@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use xebec_apiserver::{
     Cluster,
@@ -20,6 +21,7 @@ use xebec_apiserver::{
         authentication::{Authentication, ClientCertificate},
         token_file::TokenFile,
     },
+    clock::Clock,
     cluster::ISSUER,
     http::{Body, Peer},
 };
@@ -31,6 +33,8 @@ const TOKENS: &str =
     "admintoken,admin,1,system:masters\nbobtoken,bob,2,devs\ncaroltoken,carol,3,\"devs,ops\"\n";
 /// How long a watch may take for the events that are expected of it.
 const EVENTS_WITHIN: Duration = Duration::from_secs(5);
+/// When scenarios begin. Their time passes where the recordings slept.
+const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 struct Session {
     cluster: Cluster,
@@ -53,7 +57,7 @@ pub async fn run(file: &str, scenario: &Value) -> Vec<(String, Option<String>)> 
     let scenario_name = scenario["name"].as_str().unwrap();
     let audiences = [ISSUER.to_owned()];
     let tokens = TokenFile::parse(TOKENS, &audiences).unwrap();
-    let cluster = Cluster::new().with_authentication(Authentication {
+    let cluster = Cluster::with_clock(Clock::still(START)).with_authentication(Authentication {
         tokens: vec![Box::new(tokens)],
         allows_anonymous: true,
         audiences: audiences.to_vec(),
@@ -98,6 +102,10 @@ impl Session {
             let mut events = watch.collect(wanted).await;
             events.truncate(most);
             return Some(json!({"events": mask::value(&self.unfill(&Value::Array(events)))}));
+        }
+        if let Some(seconds) = step["sleep"].as_f64() {
+            self.cluster.clock().advance(Duration::from_secs_f64(seconds));
+            return None;
         }
         let method = step["method"].as_str()?;
         let path = self.fill(step["path"].as_str().unwrap());
