@@ -163,28 +163,24 @@ async fn apply_patch(call: &mut Call<'_>, part: Part, options: &WriteOptions) ->
     for _ in 0..pipeline::ATTEMPTS_MAX {
         let exists = call.cluster.storage().snapshot().get(&resource.storage, &call.key()).is_some();
         if !exists && part == Part::Main {
-            if !object::uid(&config).is_empty() {
+            let mut value = merge(call, None)?;
+            if !object::uid(&value).is_empty() {
                 let why = format!(
                     "uid mismatch: the provided object specified uid {}, and no existing object was found",
-                    object::uid(&config)
+                    object::uid(&value)
                 );
                 return Err(ApiError::conflict(resource.qualified(), &call.target.name, &why));
             }
-            let mut value = merge(call, None)?;
             pipeline::settle_namespace(call, &mut value)?;
+            pipeline::drop_resource_version(&mut value)?;
             match create::create_owned(call, value, options).await {
                 Err(error) if error.reason == "AlreadyExists" => continue,
                 answer => return answer,
             }
         }
-        let replaced = pipeline::replace(call, part, options, Ownership::Settled, |call, old| {
-            if object::uid(&config) != object::uid(old) && !object::uid(&config).is_empty() {
-                let why = format!("uid mismatch: {} != {}", object::uid(&config), object::uid(old));
-                return Err(ApiError::conflict(call.resource.qualified(), object::name(old), &why));
-            }
-            merge(call, Some(old))
-        })
-        .await?;
+        let replaced =
+            pipeline::replace(call, part, options, Ownership::Settled, |call, old| merge(call, Some(old)))
+                .await?;
         return Ok(update::answer(call, replaced, options.dry_run));
     }
     Err(ApiError::modified(resource.qualified(), &call.target.name))

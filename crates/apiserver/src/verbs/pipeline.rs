@@ -447,6 +447,16 @@ pub fn conform_again(call: &Call<'_>, mut value: Value) -> Value {
     value
 }
 
+/// Forgets the resourceVersion of an object that a PUT or an applied configuration creates.
+pub fn drop_resource_version(value: &mut Value) -> ApiResult<()> {
+    let version = object::resource_version(value);
+    if !version.is_empty() {
+        check_resource_version(version)?;
+        object::metadata_mut(value).remove("resourceVersion");
+    }
+    Ok(())
+}
+
 /// Refuses a resourceVersion that is none.
 pub fn check_resource_version(text: &str) -> ApiResult<()> {
     match text.parse::<u64>() {
