@@ -45,13 +45,13 @@ pub async fn update_object(
         return create::create_object(call, value, options).await;
     }
     let replaced = pipeline::replace(call, part, options, Ownership::Caller, |call, old| {
+        preconditions.check(call, &name, old)?;
         if object::resource_version(&value).is_empty() && !call.resource.strategy.unconditional_update {
             let mut errors = FieldErrors::new();
             let metadata = Path::new("metadata");
             errors.invalid(&metadata.child("resourceVersion"), 0, "must be specified for an update");
             return Err(ApiError::invalid(call.resource.qualified(), &name, &errors));
         }
-        preconditions.check(call, &name, old)?;
         Ok(value.clone())
     })
     .await?;
