@@ -115,11 +115,13 @@ mod tests {
                 format!("r#\"{piece}\"#")
             };
             let pieces: Vec<String> = to_uid.split(NOW).chain(rest.split(NOW)).map(literal).collect();
-            let (key, terms, head) = (&object.key, object.terms.as_encoded(), literal(before));
+            let (key, head) = (&object.key, literal(before));
+            // `\0` before a digit reads like an octal number.
+            let terms = format!("{:?}", object.terms.as_encoded()).replace("\\0", "\\x00");
             let pieces = pieces.join(", ");
             writeln!(
                 text,
-                "    Encoded {{ resource: {resource:?}, key: {key:?}, terms: {terms:?}, head: {head}, \
+                "    Encoded {{ resource: {resource:?}, key: {key:?}, terms: {terms}, head: {head}, \
                  pieces: &[{pieces}] }},"
             )
             .unwrap();

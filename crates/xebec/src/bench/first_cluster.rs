@@ -20,22 +20,15 @@ use super::clock;
 /// The hidden command's name.
 const COMMAND: &str = "first-cluster";
 
-/// What a process took, in microseconds.
+/// What a process took.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Times {
     /// The first `Cluster::new()`.
-    pub new_us: u64,
+    pub new: Duration,
     /// The same, with its client, a read and a write of a ConfigMap.
-    pub used_us: u64,
+    pub used: Duration,
     /// The second cluster, from `Cluster::new()` on.
-    pub next_us: u64,
-}
-
-impl Times {
-    /// `Cluster::new()`, a client, a read and a write.
-    pub fn used(self) -> Duration {
-        Duration::from_micros(self.used_us)
-    }
+    pub next: Duration,
 }
 
 /// Starts a new process and gives what its first cluster took.
@@ -81,8 +74,7 @@ async fn measure() -> Result<Times> {
     let start = clock::now();
     let _cluster = Cluster::new();
     let next = clock::since(start);
-    let us = |time: Duration| time.as_micros() as u64;
-    Ok(Times { new_us: us(new), used_us: us(used), next_us: us(next) })
+    Ok(Times { new, used, next })
 }
 
 #[cfg(test)]
@@ -92,6 +84,6 @@ mod tests {
     #[tokio::test]
     async fn a_cluster_is_made_and_written_to() {
         let times = measure().await.unwrap();
-        assert!(times.new_us <= times.used_us, "{times:?}");
+        assert!(times.new <= times.used, "{times:?}");
     }
 }

@@ -156,18 +156,15 @@ impl Bench<'_> {
     }
 
     fn first_cluster(&mut self, processes: &[Times]) {
-        let median = |times: fn(&Times) -> u64| {
-            Samples::of(processes.iter().map(|process| Duration::from_micros(times(process))).collect())
-                .percentile(50)
-                .as_micros()
-        };
-        let used = Samples::of(processes.iter().map(|process| process.used()).collect());
+        let samples = |time: fn(&Times) -> Duration| Samples::of(processes.iter().map(time).collect());
+        let median_us = |time| samples(time).percentile(50).as_nanos() as f64 / 1e3;
+        let used = samples(|times| times.used);
         let note = format!(
-            "first Cluster::new() + first create, with a get between, median of {} processes; new() alone {} us, the \
-             next one {} us",
+            "first Cluster::new() + first create, with a get between, median of {} processes; new() alone {:.0} us, the \
+             next one {:.1} us",
             used.count(),
-            median(|times| times.new_us),
-            median(|times| times.next_us)
+            median_us(|times| times.new),
+            median_us(|times| times.next)
         );
         self.push("first-cluster", &used, Duration::from_millis(1), note);
     }
