@@ -16,6 +16,7 @@ mod patch;
 mod pipeline;
 mod read;
 mod scale;
+mod streams;
 mod subresources;
 mod update;
 mod watch;
@@ -33,7 +34,7 @@ use crate::{
     cluster::Shared,
     http::{query::Query, target::Target},
     kinds::Resource,
-    machinery::conform,
+    machinery::{conform, object},
     storage::{EventType, Object},
 };
 
@@ -160,7 +161,8 @@ pub fn decode(resource: &Resource, object: &Object) -> Value {
     if let Some(conversion) = resource.conversion {
         return (conversion.from_storage)(value);
     }
-    // Versions without a conversion differ in their name alone.
-    crate::machinery::object::map_mut(&mut value).insert("apiVersion".into(), (*resource.api_version).into());
+    // Versions without a conversion differ in their name, and in what their definitions let through.
+    object::map_mut(&mut value).insert("apiVersion".into(), (*resource.api_version).into());
+    pipeline::shape(&resource.schema, &mut value);
     value
 }

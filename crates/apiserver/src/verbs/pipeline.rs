@@ -10,7 +10,7 @@ use crate::{
     admission,
     http::query::WriteOptions,
     kinds::{Part, Resource, Strategy, definitions, strategy::Generation},
-    machinery::{FieldErrors, apply, conform, metadata, object},
+    machinery::{FieldErrors, Schema, apply, conform, defaults, metadata, object},
     status::{ApiError, ApiResult},
     storage::{Change, CommitError, Draft, Expected, Object, Terms},
 };
@@ -209,6 +209,9 @@ pub fn draft(resource: &Resource, mut value: Value) -> Draft {
         Some(conversion) => value = (conversion.to_storage)(value),
         None => {
             object::map_mut(&mut value).insert("apiVersion".into(), (*resource.storage_version).into());
+            if let Some(schema) = resource.custom.as_ref().and_then(|custom| custom.storage_schema.as_ref()) {
+                shape(schema, &mut value);
+            }
         }
     }
     // Selectors ask by the names that the storage version has.
@@ -247,6 +250,7 @@ fn field_text(resource: &Resource, value: &Value, field: &str) -> Option<String>
         (Some(Value::String(text)), _) => Some(text.clone()),
         (Some(Value::Bool(flag)), _) => Some(flag.to_string()),
         (Some(Value::Number(number)), _) => Some(number.to_string()),
+        _ if resource.custom.is_some() => Some(String::new()),
         (_, Some(crate::machinery::schema::Shape::Boolean)) => Some("false".into()),
         (_, Some(crate::machinery::schema::Shape::Integer(_))) => Some("0".into()),
         _ => None,
@@ -438,13 +442,28 @@ pub struct Replaced {
 /// The normal form once more, after kinds and admission have touched the object.
 pub fn conform_again(call: &Call<'_>, mut value: Value) -> Value {
     let map = object::map_mut(&mut value);
-    let (api_version, kind) = (map.remove("apiVersion"), map.remove("kind"));
-    // It conformed when it was decoded; what strategies add is of the right types.
-    let _ = conform::conform(&call.resource.schema, &mut value);
-    let map = object::map_mut(&mut value);
-    map.insert("apiVersion".into(), api_version.unwrap_or_else(|| (&*call.resource.api_version).into()));
-    map.insert("kind".into(), kind.unwrap_or_else(|| (&*call.resource.kind).into()));
+    for (field, own) in [("apiVersion", &call.resource.api_version), ("kind", &call.resource.kind)] {
+        map.entry(field).or_insert_with(|| (**own).into());
+    }
+    conform_typed(&call.resource.schema, &mut value);
     value
+}
+
+/// The same for an object of another version: its defaults may be others, too.
+pub fn shape(schema: &Schema, value: &mut Value) {
+    conform_typed(schema, value);
+    defaults::fill(schema, value);
+}
+
+fn conform_typed(schema: &Schema, value: &mut Value) {
+    let map = object::map_mut(value);
+    let type_meta = [("apiVersion", map.remove("apiVersion")), ("kind", map.remove("kind"))];
+    // It conformed when it was decoded; what strategies add is of the right types.
+    let _ = conform::conform(schema, value);
+    let map = object::map_mut(value);
+    for (field, text) in type_meta {
+        map.extend(text.map(|text| (field.to_owned(), text)));
+    }
 }
 
 /// Forgets the resourceVersion of an object that a PUT or an applied configuration creates.

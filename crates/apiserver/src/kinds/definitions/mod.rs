@@ -18,7 +18,10 @@ use super::{
     Column, Custom, FieldManagers, Resource, ScalePaths, Strategy, Subresource,
     strategy::{Generation, keep_all_but_status_and_metadata},
 };
-use crate::machinery::fields;
+use crate::{
+    discovery::order::compare_versions,
+    machinery::{Schema, fields},
+};
 
 /// Where definitions are kept.
 pub const STORAGE: &str = "apiextensions.k8s.io/customresourcedefinitions";
@@ -39,12 +42,20 @@ pub fn resources(definition: &Value) -> Vec<Arc<Resource>> {
     }
     let versions = fields::list(&definition["spec"], "versions");
     let storage = versions.iter().find(|version| version["storage"] == true);
-    let storage_version = storage.map_or("", |version| fields::text(version, "name"));
+    let rules = |version: &Value| Arc::new(structural::object(&version["schema"]["openAPIV3Schema"]));
+    let kept =
+        storage.map(|version| Storage { version: fields::text(version, "name"), schema: rules(version) });
     let served = versions.iter().filter(|version| version["served"] == true);
-    served.map(|version| Arc::new(resource(definition, version, storage_version))).collect()
+    served.map(|version| Arc::new(resource(definition, version, kept.as_ref()))).collect()
 }
 
-fn resource(definition: &Value, version: &Value, storage_version: &str) -> Resource {
+/// How the objects of a definition are kept.
+struct Storage<'a> {
+    version: &'a str,
+    schema: Arc<Schema>,
+}
+
+fn resource(definition: &Value, version: &Value, storage: Option<&Storage<'_>>) -> Resource {
     let spec = &definition["spec"];
     let names = &definition["status"]["acceptedNames"];
     let group = fields::text(spec, "group");
@@ -57,6 +68,8 @@ fn resource(definition: &Value, version: &Value, storage_version: &str) -> Resou
     let has_status = !subresources["status"].is_null();
     let definition_name = crate::machinery::object::name(definition);
     let rules = &version["schema"]["openAPIV3Schema"];
+    let storage_version = storage.map_or("", |storage| storage.version);
+    let storage_schema = storage.filter(|storage| storage.version != version_name);
     Resource {
         group: group.into(),
         version: version_name.into(),
@@ -81,6 +94,7 @@ fn resource(definition: &Value, version: &Value, storage_version: &str) -> Resou
         type_name: None,
         custom: Some(Arc::new(Custom {
             definition: definition_name.into(),
+            storage_schema: storage_schema.map(|storage| Arc::clone(&storage.schema)),
             scale: scale(&subresources["scale"]),
             deprecation_warning: deprecation(definition, version),
         })),
@@ -136,13 +150,22 @@ fn deprecation(definition: &Value, version: &Value) -> Option<Box<str>> {
     if version["deprecated"] != true {
         return None;
     }
-    let own = version["deprecationWarning"].as_str().map(Into::into);
-    own.or_else(|| {
-        let spec = &definition["spec"];
-        let kind = fields::text(&spec["names"], "kind");
-        Some(
-            format!("{}/{} {kind} is deprecated", fields::text(spec, "group"), fields::text(version, "name"))
-                .into(),
-        )
-    })
+    if let Some(own) = version["deprecationWarning"].as_str() {
+        return Some(own.into());
+    }
+    let spec = &definition["spec"];
+    let (group, kind, name) =
+        (fields::text(spec, "group"), fields::text(&spec["names"], "kind"), fields::text(version, "name"));
+    // The best of those that go before it.
+    let others = fields::list(spec, "versions").iter();
+    let better = others
+        .filter(|other| other["served"] == true && other["deprecated"] != true)
+        .map(|other| fields::text(other, "name"))
+        .filter(|other| compare_versions(other, name).is_lt())
+        .min_by(|a, b| compare_versions(a, b));
+    let mut warning = format!("{group}/{name} {kind} is deprecated");
+    if let Some(better) = better {
+        warning.push_str(&format!("; use {group}/{better} {kind}"));
+    }
+    Some(warning.into())
 }
