@@ -26,7 +26,7 @@ use xebec_apiserver::{
     http::{Body, Peer},
 };
 
-use crate::mask;
+use crate::{bodies, mask};
 
 /// The users of the recordings.
 const TOKENS: &str =
@@ -51,7 +51,7 @@ struct Watch {
 }
 
 /// Runs a scenario. Gives each step's name and, where the answer differs, how.
-pub async fn run(file: &str, scenario: &Value) -> Vec<(String, Option<String>)> {
+pub async fn run(file: &str, scenario: &Value, bodies: &bodies::Scenario) -> Vec<(String, Option<String>)> {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let scenario_name = scenario["name"].as_str().unwrap();
@@ -72,7 +72,7 @@ pub async fn run(file: &str, scenario: &Value) -> Vec<(String, Option<String>)> 
     }
     let mut compared = Vec::new();
     for (position, step) in scenario["steps"].as_array().unwrap().iter().enumerate() {
-        let answer = session.step(step).await;
+        let answer = session.step(step, bodies.body(position)).await;
         let (Some(mut answer), Some(want)) = (answer, step.get("answer")) else { continue };
         for path in step["ignore"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             drop_path(&mut answer, path);
@@ -85,7 +85,7 @@ pub async fn run(file: &str, scenario: &Value) -> Vec<(String, Option<String>)> 
 }
 
 impl Session {
-    async fn step(&mut self, step: &Value) -> Option<Value> {
+    async fn step(&mut self, step: &Value, body: Option<&str>) -> Option<Value> {
         if let Some(name) = step["watch"].as_str() {
             let path = self.fill(step["path"].as_str().unwrap());
             let response = self.send("GET", &path, &step["headers"], None, &step["as"]).await;
@@ -112,8 +112,8 @@ impl Session {
         }
         let method = step["method"].as_str()?;
         let path = self.fill(step["path"].as_str().unwrap());
-        let body = match (step.get("body"), step.get("raw")) {
-            (Some(body), _) => Some(self.fill(&body.to_string())),
+        let body = match (body, step.get("raw")) {
+            (Some(body), _) => Some(self.fill(body)),
             (None, Some(raw)) => Some(self.fill(raw.as_str().unwrap_or_default())),
             (None, None) => None,
         };

@@ -115,8 +115,7 @@ impl Patch {
         let mut strict_errors = Vec::new();
         if strict {
             let prefix = if patch_type == PatchType::Json { "json patch " } else { "" };
-            strict_errors =
-                sent.duplicates.iter().map(|path| format!("{prefix}duplicate field {path:?}")).collect();
+            strict_errors = sent.strict_errors.iter().map(|told| format!("{prefix}{told}")).collect();
             if patch_type == PatchType::Json {
                 strict_errors.extend(json::check(&sent.value)?);
             }
