@@ -209,7 +209,10 @@ pub fn draft(resource: &Resource, mut value: Value) -> Draft {
         Some(conversion) => value = (conversion.to_storage)(value),
         None => {
             object::map_mut(&mut value).insert("apiVersion".into(), (*resource.storage_version).into());
-            if let Some(schema) = resource.custom.as_ref().and_then(|custom| custom.storage_schema.as_ref()) {
+            let versions = resource.custom.as_ref().map(|custom| custom.versions.iter());
+            let kept =
+                versions.into_iter().flatten().find(|(version, _)| *version == resource.storage_version);
+            if let Some((_, schema)) = kept {
                 shape(schema, &mut value);
             }
         }

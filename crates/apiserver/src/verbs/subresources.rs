@@ -31,6 +31,12 @@ pub fn review(call: &mut Call<'_>) -> ApiResult<Answer> {
     let options = call.query.write_options("CreateOptions")?;
     let resource = call.resource.clone();
     let mut asked = body::object(call, &Wanted::resource(&resource), options.field_validation)?;
+    // What only the server says of an object is not there to be refused.
+    let metadata = object::metadata_mut(&mut asked);
+    for field in ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        metadata.remove(field);
+    }
+    pipeline::settle_namespace(call, &mut asked)?;
     pipeline::own_fields(call, None, &mut asked, Part::Main, &options);
     let body = call.cluster.review(&resource.kind, asked, call.user, &call.target.namespace)?;
     Ok(Answer::Other { code: 201, body })

@@ -42,20 +42,21 @@ pub fn resources(definition: &Value) -> Vec<Arc<Resource>> {
     }
     let versions = fields::list(&definition["spec"], "versions");
     let storage = versions.iter().find(|version| version["storage"] == true);
-    let rules = |version: &Value| Arc::new(structural::object(&version["schema"]["openAPIV3Schema"]));
-    let kept =
-        storage.map(|version| Storage { version: fields::text(version, "name"), schema: rules(version) });
+    let storage_version = storage.map_or("", |version| fields::text(version, "name"));
+    let group = fields::text(&definition["spec"], "group");
+    let schemas = versions.iter().map(|version| {
+        let api_version = format!("{group}/{}", fields::text(version, "name"));
+        (api_version.into(), Arc::new(structural::object(&version["schema"]["openAPIV3Schema"])))
+    });
+    let schemas: Schemas = schemas.collect();
     let served = versions.iter().filter(|version| version["served"] == true);
-    served.map(|version| Arc::new(resource(definition, version, kept.as_ref()))).collect()
+    served.map(|version| Arc::new(resource(definition, version, storage_version, &schemas))).collect()
 }
 
-/// How the objects of a definition are kept.
-struct Storage<'a> {
-    version: &'a str,
-    schema: Arc<Schema>,
-}
+/// The fields of each version.
+type Schemas = Arc<[(Box<str>, Arc<Schema>)]>;
 
-fn resource(definition: &Value, version: &Value, storage: Option<&Storage<'_>>) -> Resource {
+fn resource(definition: &Value, version: &Value, storage_version: &str, schemas: &Schemas) -> Resource {
     let spec = &definition["spec"];
     let names = &definition["status"]["acceptedNames"];
     let group = fields::text(spec, "group");
@@ -67,9 +68,8 @@ fn resource(definition: &Value, version: &Value, storage: Option<&Storage<'_>>) 
     let subresources = &version["subresources"];
     let has_status = !subresources["status"].is_null();
     let definition_name = crate::machinery::object::name(definition);
-    let rules = &version["schema"]["openAPIV3Schema"];
-    let storage_version = storage.map_or("", |storage| storage.version);
-    let storage_schema = storage.filter(|storage| storage.version != version_name);
+    let own = schemas.iter().find(|(name, _)| *name == api_version).map(|(_, schema)| schema);
+    let schema = own.cloned().unwrap_or_default();
     Resource {
         group: group.into(),
         version: version_name.into(),
@@ -88,13 +88,13 @@ fn resource(definition: &Value, version: &Value, storage: Option<&Storage<'_>>) 
         preferred: false,
         storage: format!("{group}/{plural}").into(),
         storage_version: format!("{group}/{storage_version}").into(),
-        schema: Arc::new(structural::object(rules)),
+        schema,
         strategy: if has_status { &WITH_STATUS } else { &WITHOUT_STATUS },
         conversion: None,
         type_name: None,
         custom: Some(Arc::new(Custom {
             definition: definition_name.into(),
-            storage_schema: storage_schema.map(|storage| Arc::clone(&storage.schema)),
+            versions: Arc::clone(schemas),
             scale: scale(&subresources["scale"]),
             deprecation_warning: deprecation(definition, version),
         })),
