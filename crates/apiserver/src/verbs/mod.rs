@@ -19,6 +19,7 @@ mod scale;
 mod streams;
 mod subresources;
 mod update;
+mod versions;
 mod watch;
 
 use std::sync::Arc;
@@ -28,13 +29,16 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use self::{dispatch::call, pipeline::draft};
+pub use self::{
+    dispatch::call,
+    versions::{decode, draft},
+};
 use crate::{
     access::User,
     cluster::Shared,
     http::{query::Query, target::Target},
     kinds::Resource,
-    machinery::{conform, object},
+    machinery::conform,
     storage::{EventType, Object},
 };
 
@@ -150,19 +154,4 @@ impl Call<'_> {
     pub fn decode(&self, object: &Object) -> Value {
         decode(&self.resource, object)
     }
-}
-
-/// A stored object as a value of `resource`'s version.
-pub fn decode(resource: &Resource, object: &Object) -> Value {
-    let mut value = object.decode();
-    if resource.storage_version == resource.api_version {
-        return value;
-    }
-    if let Some(conversion) = resource.conversion {
-        return (conversion.from_storage)(value);
-    }
-    // Versions without a conversion differ in their name, and in what their definitions let through.
-    object::map_mut(&mut value).insert("apiVersion".into(), (*resource.api_version).into());
-    pipeline::shape(&resource.schema, &mut value);
-    value
 }

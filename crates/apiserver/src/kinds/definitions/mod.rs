@@ -10,7 +10,7 @@ pub mod strategy;
 pub mod structural;
 pub mod validation;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     discovery::order::compare_versions,
-    machinery::{Schema, fields},
+    machinery::{Schema, fields, format, go_quoted, object},
 };
 
 /// Where definitions are kept.
@@ -28,7 +28,7 @@ pub const STORAGE: &str = "apiextensions.k8s.io/customresourcedefinitions";
 
 /// How objects of a custom resource without `status` behave: any change outside metadata is a new generation.
 static WITHOUT_STATUS: Strategy =
-    Strategy { generation: Generation::Content, unconditional_update: false, ..Strategy::PLAIN };
+    Strategy { generation: Generation::Content, unconditional_update: false, warnings, ..Strategy::PLAIN };
 /// With `status`, the status is a part of its own.
 static WITH_STATUS: Strategy =
     Strategy { status: true, prepare_status: keep_all_but_status_and_metadata, ..WITHOUT_STATUS };
@@ -67,7 +67,7 @@ fn resource(definition: &Value, version: &Value, storage_version: &str, schemas:
     let plural = fields::text(names, "plural");
     let subresources = &version["subresources"];
     let has_status = !subresources["status"].is_null();
-    let definition_name = crate::machinery::object::name(definition);
+    let definition_name = object::name(definition);
     let own = schemas.iter().find(|(name, _)| *name == api_version).map(|(_, schema)| schema);
     let schema = own.cloned().unwrap_or_default();
     Resource {
@@ -101,6 +101,29 @@ fn resource(definition: &Value, version: &Value, storage_version: &str, schemas:
         field_managers: FieldManagers::default(),
     }
 }
+
+/// About new finalizers that others might have, too.
+fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    const PREFER: &str = "prefer a domain-qualified finalizer name";
+    const AVOID: &str = "to avoid accidental conflicts with other finalizer writers";
+    let before = old.map(object::finalizers).unwrap_or_default();
+    let added: BTreeSet<&str> =
+        object::finalizers(new).into_iter().filter(|finalizer| !before.contains(finalizer)).collect();
+    let mut warnings = Vec::new();
+    for finalizer in added {
+        let said = format!("metadata.finalizers: {}", go_quoted(finalizer));
+        warnings
+            .extend(format::is_qualified_name(finalizer).iter().map(|problem| format!("{said}: {problem}")));
+        if finalizer.contains('/') || STANDARD_FINALIZERS.contains(&finalizer) {
+            continue;
+        }
+        let path = if finalizer.contains('.') { " including a path (/)" } else { "" };
+        warnings.push(format!("{said}: {PREFER}{path} {AVOID}"));
+    }
+    warnings
+}
+
+const STANDARD_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
 
 fn subresources_of(kind: &str, subresources: &Value) -> Vec<Subresource> {
     let verbs = || ["get", "patch", "update"].map(Into::into).to_vec();
@@ -168,4 +191,43 @@ fn deprecation(definition: &Value, version: &Value) -> Option<Box<str>> {
         warning.push_str(&format!("; use {group}/{better} {kind}"));
     }
     Some(warning.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn new_finalizers_should_be_qualified() {
+        let with = |finalizers: &[&str]| json!({"metadata": {"finalizers": finalizers}});
+        for (finalizers, want) in [
+            (&["example.com/x", "orphan"][..], vec![]),
+            (
+                &["example.com", "x", "old"],
+                vec![
+                    "metadata.finalizers: \"example.com\": prefer a domain-qualified finalizer name including a path (/) \
+                     to avoid accidental conflicts with other finalizer writers",
+                    "metadata.finalizers: \"x\": prefer a domain-qualified finalizer name to avoid accidental conflicts \
+                     with other finalizer writers",
+                ],
+            ),
+        ] {
+            assert_eq!(warnings(&with(finalizers), Some(&with(&["old"]))), want);
+        }
+        assert_eq!(warnings(&with(&["x"]), None).len(), 1);
+    }
+
+    #[test]
+    fn a_deprecated_version_names_the_best_that_is_not() {
+        let version =
+            |name: &str, deprecated: bool| json!({"name": name, "served": true, "deprecated": deprecated});
+        let definition = json!({"spec": {"group": "e.com", "names": {"kind": "W"}, "versions": [
+            version("v1beta1", true), version("v1", false), version("v2", false), version("v3", true)]}});
+        let warning = |name: &str| deprecation(&definition, &version(name, true));
+        assert_eq!(warning("v1beta1").as_deref(), Some("e.com/v1beta1 W is deprecated; use e.com/v2 W"));
+        assert_eq!(warning("v3").as_deref(), Some("e.com/v3 W is deprecated"));
+        assert_eq!(deprecation(&definition, &version("v1", false)), None);
+    }
 }
