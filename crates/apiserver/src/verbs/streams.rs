@@ -94,20 +94,19 @@ fn check_container(pod: &Value, container: &str) -> ApiResult<()> {
         }
         return Err(ApiError::bad_request(format!("container {container} is not valid for pod {name}")));
     }
-    let mut why = format!("a container name must be specified for pod {name}");
-    match own.len() {
+    let choice = match own.len() {
         1 => return Ok(()),
-        0 => {}
+        0 => String::new(),
         _ => {
-            why.push_str(&format!(", choose one of: [{}]", own.join(" ")));
-            for (sort, names) in [("init", init), ("ephemeral", ephemeral)] {
-                if !names.is_empty() {
-                    why.push_str(&format!(" or one of the {sort} containers: [{}]", names.join(" ")));
-                }
-            }
+            let or = |sort: &str, names: Vec<&str>| match names.as_slice() {
+                [] => String::new(),
+                names => format!(" or one of the {sort} containers: [{}]", names.join(" ")),
+            };
+            let others = [or("init", init), or("ephemeral", ephemeral)].concat();
+            format!(", choose one of: [{}]{others}", own.join(" "))
         }
-    }
-    Err(ApiError::bad_request(why))
+    };
+    Err(ApiError::bad_request(format!("a container name must be specified for pod {name}{choice}")))
 }
 
 #[cfg(test)]

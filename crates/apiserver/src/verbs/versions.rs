@@ -29,16 +29,14 @@ pub fn draft(resource: &Resource, mut value: Value) -> Draft {
         let terms = terms(resource, &value);
         return Draft::new(&value, terms);
     }
-    match resource.conversion {
-        Some(conversion) => value = (conversion.to_storage)(value),
-        None => {
-            object::map_mut(&mut value).insert("apiVersion".into(), (*resource.storage_version).into());
-            let versions = resource.custom.as_ref().map(|custom| custom.versions.iter());
-            let kept =
-                versions.into_iter().flatten().find(|(version, _)| *version == resource.storage_version);
-            if let Some((_, schema)) = kept {
-                shape(schema, &mut value);
-            }
+    if let Some(conversion) = resource.conversion {
+        value = (conversion.to_storage)(value);
+    } else {
+        object::map_mut(&mut value).insert("apiVersion".into(), (*resource.storage_version).into());
+        let versions = resource.custom.as_ref().map(|custom| custom.versions.iter());
+        let kept = versions.into_iter().flatten().find(|(version, _)| *version == resource.storage_version);
+        if let Some((_, schema)) = kept {
+            shape(schema, &mut value);
         }
     }
     // Selectors ask by the names that the storage version has.

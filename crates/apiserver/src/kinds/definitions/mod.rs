@@ -186,11 +186,8 @@ fn deprecation(definition: &Value, version: &Value) -> Option<Box<str>> {
         .map(|other| fields::text(other, "name"))
         .filter(|other| compare_versions(other, name).is_lt())
         .min_by(|a, b| compare_versions(a, b));
-    let mut warning = format!("{group}/{name} {kind} is deprecated");
-    if let Some(better) = better {
-        warning.push_str(&format!("; use {group}/{better} {kind}"));
-    }
-    Some(warning.into())
+    let advice = better.map(|better| format!("; use {group}/{better} {kind}")).unwrap_or_default();
+    Some(format!("{group}/{name} {kind} is deprecated{advice}").into())
 }
 
 #[cfg(test)]
