@@ -91,6 +91,8 @@ pub struct Resource {
 pub struct Custom {
     /// The definition's name.
     pub definition: Box<str>,
+    /// The fields in each version of the definition, by `apiVersion`.
+    pub versions: Arc<[(Box<str>, Arc<Schema>)]>,
     /// Where `scale` finds its numbers, if it is served.
     pub scale: Option<ScalePaths>,
     /// What every use of this version is answered with in a `Warning` header.

@@ -158,9 +158,12 @@ pub fn tell(wanted: &Wanted<'_>, mut value: Value, wrong: &mut Vec<String>) -> R
     }
     defaults::fill(wanted.schema, &mut value);
     // Of a custom resource the path is told as it is.
-    let sentence = |field: &String| match wanted.is_builtin() {
-        true => format!("unknown field {}", go_quoted(field)),
-        false => format!("unknown field \"{field}\""),
+    let sentence = |field: &String| {
+        if wanted.is_builtin() {
+            format!("unknown field {}", go_quoted(field))
+        } else {
+            format!("unknown field \"{field}\"")
+        }
     };
     wrong.extend(unknown.fields.iter().map(sentence));
     Ok(value)
