@@ -129,6 +129,9 @@ fn limits(arguments: &ServeArguments) -> Limits {
         handshake: or(arguments.handshake_ms_max, default.handshake),
         head: or(arguments.head_ms_max, default.head),
         body: or(arguments.body_ms_max, default.body),
+        write: or(arguments.write_ms_max, default.write),
+        requests: arguments.max_requests_inflight,
+        mutating_requests: arguments.max_mutating_requests_inflight,
     }
 }
 
