@@ -416,8 +416,6 @@ proptest! {
     }
 }
 
-#[test]
-
 /// As `sigs.k8s.io/yaml` reads them: a second anchor or tag belongs to another node, so that the first has none of its
 /// own; before the root, that is the whole document.
 #[test]
