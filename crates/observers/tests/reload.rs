@@ -40,7 +40,9 @@ impl Running {
             list.lock().push(sources.collect::<Vec<_>>().join(", "));
             async {}
         });
-        let templates: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
+        // It may be rolled out before the callback below sees it for the first time.
+        let before = template_hash(&deployments(&client).get("web").await.unwrap());
+        let templates = Arc::new(Mutex::new(vec![before]));
         let list = Arc::clone(&templates);
         let spec =
             ObserverSpec::new("templates", "tells every change").watch(Watch::of::<Deployment>()).edges(64);

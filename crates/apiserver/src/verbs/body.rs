@@ -10,10 +10,10 @@ use crate::{
     http::query::FieldValidation,
     kinds::Resource,
     machinery::{
-        Schema, conform, decode, defaults, go_quoted, object,
+        FieldErrors, Path, Schema, conform, decode, defaults, go_quoted, object,
         protobuf::{self, Message, envelope},
     },
-    status::{ApiError, ApiResult},
+    status::{ApiError, ApiResult, Qualified},
 };
 
 /// The kind of the object that a body must hold.
@@ -229,35 +229,57 @@ fn check_kind(call: &Call<'_>, wanted: &Wanted<'_>, value: &mut Value) -> ApiRes
     }
     let api_version = if api_version.is_empty() { wanted.api_version.to_owned() } else { api_version };
     let kind = if kind.is_empty() { wanted.kind.to_owned() } else { kind };
-    if api_version != wanted.api_version || kind != wanted.kind {
-        let version = api_version.rsplit('/').next().unwrap_or_default();
-        let why = if call.cluster.catalog().kind(&api_version, &kind).is_some() {
-            let package = |api_version: &str| {
-                let group = api_version.split_once('/').map_or("core", |(group, _)| group);
-                group.split('.').next().unwrap_or_default().to_owned()
-            };
-            format!(
-                "converting ({version}.{kind}) to ({}.{}): unknown conversion",
-                package(wanted.api_version),
-                wanted.kind
-            )
-        } else {
-            format!(
-                "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
-                go_quoted(&kind),
-                go_quoted(&api_version)
-            )
-        };
-        return Err(ApiError::bad_request(format!(
-            "{kind} in version {} cannot be handled as a {}: {why}",
-            go_quoted(version),
-            wanted.kind
-        )));
+    if !wanted.is_builtin() {
+        if api_version != wanted.api_version {
+            return Err(ApiError::bad_request(format!(
+                "the API version in the data ({api_version}) does not match the expected API version ({})",
+                wanted.api_version
+            )));
+        }
+        check_custom_kind(wanted, &api_version, &kind, value)?;
+    } else if let Some(why) = wrong_kind(call, wanted, &api_version, &kind) {
+        let version = go_quoted(api_version.rsplit('/').next().unwrap_or_default());
+        let why = format!("{kind} in version {version} cannot be handled as a {}: {why}", wanted.kind);
+        return Err(ApiError::bad_request(why));
     }
     let map = object::map_mut(value);
     map.insert("apiVersion".into(), api_version.into());
     map.insert("kind".into(), kind.into());
     Ok(())
+}
+
+/// Why an object that says it is of this kind is none of the wanted kind, if it says another.
+pub fn wrong_kind(call: &Call<'_>, wanted: &Wanted<'_>, api_version: &str, kind: &str) -> Option<String> {
+    if api_version == wanted.api_version && kind == wanted.kind {
+        return None;
+    }
+    if call.cluster.catalog().kind(api_version, kind).is_none() {
+        return Some(format!(
+            "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+            go_quoted(kind),
+            go_quoted(api_version)
+        ));
+    }
+    let version = api_version.rsplit('/').next().unwrap_or_default();
+    let group = wanted.api_version.split_once('/').map_or("core", |(group, _)| group);
+    let package = group.split('.').next().unwrap_or_default();
+    Some(format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", wanted.kind))
+}
+
+/// Refuses an object that says it is none of the custom resource's kind: any object can be read as one, so that this
+/// is a matter of validation.
+pub fn check_custom_kind(wanted: &Wanted<'_>, api_version: &str, kind: &str, value: &Value) -> ApiResult<()> {
+    let mut errors = FieldErrors::new();
+    for (field, own, must) in [("kind", kind, wanted.kind), ("apiVersion", api_version, wanted.api_version)] {
+        if own != must {
+            errors.invalid(&Path::new(field), own, &format!("must be {must}"));
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let group = wanted.api_version.split_once('/').map_or("", |(group, _)| group);
+    Err(ApiError::invalid(Qualified { group, name: wanted.kind }, object::name(value), &errors))
 }
 
 #[cfg(test)]

@@ -104,7 +104,10 @@ impl Session {
             return Some(json!({"events": mask::value(&self.unfill(&Value::Array(events)))}));
         }
         if let Some(seconds) = step["sleep"].as_f64() {
+            // Clients read on while time passes.
+            self.watches.values_mut().for_each(Watch::read_on);
             self.cluster.clock().advance(Duration::from_secs_f64(seconds));
+            self.watches.values_mut().for_each(Watch::read_on);
             return None;
         }
         let method = step["method"].as_str()?;
@@ -213,13 +216,15 @@ impl Watch {
         })
         .await;
         // Nothing that is not expected may be there.
-        while !self.ended {
-            match futures::FutureExt::now_or_never(self.read()) {
-                Some(true) => {}
-                _ => break,
-            }
-        }
+        self.read_on();
         self.events.clone()
+    }
+
+    /// Reads what is there already.
+    fn read_on(&mut self) {
+        if self.status == 200 {
+            while !self.ended && futures::FutureExt::now_or_never(self.read()) == Some(true) {}
+        }
     }
 
     async fn read(&mut self) -> bool {

@@ -23,18 +23,30 @@ const ABSENT: &str = "absent";
 #[serde(transparent)]
 pub(super) struct Hashes(BTreeMap<String, String>);
 
+/// The hash of each key's value in use of one source.
+pub(super) type KeyHashes = BTreeMap<String, [u8; 16]>;
+
+/// What is in the sources in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Contents {
+    /// One hash a source.
+    pub(super) hashes: Hashes,
+    /// One hash a key, of each source that is there.
+    pub(super) keys: BTreeMap<Source, KeyHashes>,
+}
+
 /// What must be there and is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Missing(pub(super) String);
 
-impl Hashes {
-    /// The hashes of what is used in a namespace, or what is missing.
+impl Contents {
+    /// What is in what is used in a namespace, or what is missing.
     pub(super) fn of(
         uses: &Uses,
         namespace: &str,
         view: &View,
     ) -> Result<Result<Self, Missing>, DecodeError> {
-        let mut hashes = BTreeMap::new();
+        let mut contents = Self::default();
         for (source, used) in uses {
             let hash = match data(source, namespace, view)? {
                 None if used.required => return Ok(Err(Missing(source.to_string()))),
@@ -45,12 +57,22 @@ impl Hashes {
                     if let Some((key, _)) = gone {
                         return Ok(Err(Missing(format!("key {key} of {source}"))));
                     }
-                    hash(used, &data)
+                    let keys: KeyHashes = key_hashes(used, &data);
+                    let hash = hash(&keys);
+                    contents.keys.insert(source.clone(), keys);
+                    hash
                 }
             };
-            hashes.insert(identity(source, used), hash);
+            contents.hashes.0.insert(identity(source, used), hash);
         }
-        Ok(Ok(Self(hashes)))
+        Ok(Ok(contents))
+    }
+}
+
+impl Hashes {
+    /// The hash of one source.
+    pub(super) fn get(&self, source: &Source, used: &Use) -> Option<&str> {
+        self.0.get(&identity(source, used)).map(String::as_str)
     }
 
     /// One hash of all.
@@ -67,8 +89,7 @@ impl Hashes {
     /// then is not among them.
     pub(super) fn changed_since<'u>(&self, before: &Self, uses: &'u Uses) -> Vec<&'u Source> {
         let changed = uses.iter().filter(|(source, used)| {
-            let identity = identity(source, used);
-            before.0.get(&identity).is_some_and(|old| self.0.get(&identity) != Some(old))
+            before.get(source, used).is_some_and(|old| self.get(source, used) != Some(old))
         });
         changed.map(|(source, _)| source).collect()
     }
@@ -88,11 +109,11 @@ fn data(
         SourceKind::ConfigMap => view.typed::<ConfigMap>().get(namespace, &source.name),
         SourceKind::Secret => view.typed::<Secret>().get(namespace, &source.name),
     };
-    object.map(contents).transpose()
+    object.map(values).transpose()
 }
 
 /// Keys and values of a ConfigMap or Secret.
-pub(super) fn contents(object: &Object) -> Result<BTreeMap<String, Vec<u8>>, DecodeError> {
+fn values(object: &Object) -> Result<BTreeMap<String, Vec<u8>>, DecodeError> {
     if object.key().is::<Secret>() {
         let secret: Secret = object.decode()?;
         return Ok(secret.data.into_iter().flatten().map(|(key, value)| (key, value.0)).collect());
@@ -103,9 +124,18 @@ pub(super) fn contents(object: &Object) -> Result<BTreeMap<String, Vec<u8>>, Dec
     Ok(texts.chain(bytes).collect())
 }
 
-fn hash(used: &Use, data: &BTreeMap<String, Vec<u8>>) -> String {
+fn key_hashes(used: &Use, data: &BTreeMap<String, Vec<u8>>) -> KeyHashes {
+    let hash = |value: &[u8]| {
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&Sha256::digest(value)[..16]);
+        hash
+    };
+    data.iter().filter(|(key, _)| used.has(key)).map(|(key, value)| (key.clone(), hash(value))).collect()
+}
+
+fn hash(keys: &KeyHashes) -> String {
     let mut hash = Sha256::new();
-    for (key, value) in data.iter().filter(|(key, _)| used.has(key)) {
+    for (key, value) in keys {
         update(&mut hash, key.as_bytes());
         update(&mut hash, value);
     }

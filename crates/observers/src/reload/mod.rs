@@ -21,25 +21,26 @@
 
 mod contents;
 mod opting;
+mod seen;
 mod uses;
 
 #[cfg(test)]
 mod cases;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use xebec_coordinator::{
     BoxError, Event, EventRecord, Index, Key, Observer, ObserverSpec, Plan, Right, View, Watch, Write,
     reference_to,
 };
 
-use contents::{Hashes, Missing};
+use contents::{Contents, Hashes, Missing};
 pub use opting::AUTO;
+use seen::Seen;
 use uses::Uses;
 pub use uses::{Source, SourceKind};
 
@@ -97,9 +98,7 @@ pub struct ConfigChanged {
 /// Rolls out Deployments whose ConfigMaps or Secrets have changed.
 #[derive(Debug, Default)]
 pub struct Reload {
-    /// The names of the keys that have changed in sources of a Deployment since its last rollout: for telling people,
-    /// nothing is decided by it.
-    changed: Mutex<HashMap<Key, BTreeMap<Source, BTreeSet<String>>>>,
+    seen: Seen,
 }
 
 impl Observer for Reload {
@@ -123,22 +122,14 @@ impl Observer for Reload {
         let key = event.key();
         if key.is::<Deployment>() {
             if event.is_deleted() {
-                self.changed.lock().remove(key);
+                self.seen.forget(key);
             }
             return vec![key.clone()];
         }
         let kind = if key.is::<Secret>() { SourceKind::Secret } else { SourceKind::ConfigMap };
         let source = Source { kind, name: key.name().to_owned() };
         let value = index_value(key.namespace().unwrap_or_default(), &source);
-        let users = view.typed::<Deployment>().keys_by_index(USES, &value);
-        if let (false, Some(keys)) = (users.is_empty(), changed_keys(event)) {
-            let mut changed = self.changed.lock();
-            for user in &users {
-                let known = changed.entry(user.clone()).or_default().entry(source.clone()).or_default();
-                known.extend(keys.iter().cloned());
-            }
-        }
-        users
+        view.typed::<Deployment>().keys_by_index(USES, &value)
     }
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
@@ -149,8 +140,8 @@ impl Observer for Reload {
         }
         let state = State::of(&deployment);
         let uses = uses_of(&deployment);
-        let hashes = match Hashes::of(&uses, key.namespace().unwrap_or_default(), view)? {
-            Ok(hashes) => hashes,
+        let contents = match Contents::of(&uses, key.namespace().unwrap_or_default(), view)? {
+            Ok(contents) => contents,
             Err(Missing(what)) => {
                 if state.held.as_ref() != Some(&what) {
                     plan.write(State { held: Some(what.clone()), ..state }.apply(key, &deployment)?);
@@ -161,7 +152,9 @@ impl Observer for Reload {
                 return Ok(plan);
             }
         };
+        let hashes = &contents.hashes;
         let total = hashes.total();
+        self.seen.remember(key, &uses, &contents, state.observed.as_ref());
         let rolls_out = match (&state.observed, &state.config_hash) {
             (Some(observed), _) => !hashes.changed_since(observed, &uses).is_empty(),
             // The template tells for what it was rolled out, where somebody has removed what the Deployment told.
@@ -171,16 +164,14 @@ impl Observer for Reload {
         let config_hash = if rolls_out { Some(total) } else { state.config_hash.clone() };
         let wanted = State { observed: Some(hashes.clone()), held: None, config_hash };
         if wanted == state {
-            self.changed.lock().remove(key);
             return Ok(plan);
         }
         plan.write(wanted.apply(key, &deployment)?);
         if rolls_out {
-            let sources = match &state.observed {
-                Some(observed) => hashes.changed_since(observed, &uses),
+            let changes = match &state.observed {
+                Some(observed) => self.changes(key, &contents, observed, &uses),
                 None => Vec::new(),
             };
-            let changes = self.changes(key, sources, &uses);
             let record = EventRecord::normal(reference_to(&deployment), "Reloaded", note(&changes));
             plan.record(record.action("Reload"));
             plan.emit(Reloaded { workload: key.clone(), changes });
@@ -190,16 +181,22 @@ impl Observer for Reload {
 }
 
 impl Reload {
-    /// What is known of the changes of these sources.
-    fn changes(&self, workload: &Key, sources: Vec<&Source>, uses: &Uses) -> Vec<ConfigChanged> {
-        let changed = self.changed.lock();
-        let known = changed.get(workload);
-        let change = |source: &Source| {
-            let keys = known.and_then(|known| known.get(source)).into_iter().flatten();
-            let keys = keys.filter(|key| uses.get(source).is_some_and(|used| used.has(key)));
-            ConfigChanged { source: source.clone(), keys: keys.cloned().collect() }
+    /// What has changed since `observed`.
+    fn changes(
+        &self,
+        workload: &Key,
+        contents: &Contents,
+        observed: &Hashes,
+        uses: &Uses,
+    ) -> Vec<ConfigChanged> {
+        let keys = |source: &Source| {
+            let before = observed.get(source, uses.get(source)?)?;
+            self.seen.changed_keys(workload, source, before, contents.keys.get(source)?)
         };
-        sources.into_iter().map(change).collect()
+        let sources = contents.hashes.changed_since(observed, uses).into_iter();
+        sources
+            .map(|source| ConfigChanged { source: source.clone(), keys: keys(source).unwrap_or_default() })
+            .collect()
     }
 }
 
@@ -256,13 +253,6 @@ fn uses_of(deployment: &Deployment) -> Uses {
 
 fn index_value(namespace: &str, source: &Source) -> String {
     format!("{} {namespace}/{}", source.kind.as_str(), source.name)
-}
-
-/// The names of the keys whose values differ before and after a change of a source.
-fn changed_keys(event: &Event) -> Option<BTreeSet<String>> {
-    let (old, new) = (contents::contents(event.old()?).ok()?, contents::contents(event.new()?).ok()?);
-    let keys = old.keys().chain(new.keys());
-    Some(keys.filter(|key| old.get(*key) != new.get(*key)).cloned().collect())
 }
 
 /// What people are told of a rollout.

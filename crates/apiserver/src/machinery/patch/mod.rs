@@ -123,6 +123,11 @@ impl Patch {
         Ok(Self { sort: patch_type, document: sent.value, strict_errors })
     }
 
+    /// Which sort of patch it is.
+    pub fn patch_type(&self) -> PatchType {
+        self.sort
+    }
+
     /// Applies the patch to an object of a kind with this schema. What comes out of it is still to be conformed: it
     /// may be no object of the kind (see [`PatchError::unfit`]).
     ///
