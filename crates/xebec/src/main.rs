@@ -13,6 +13,7 @@ mod apiserver;
 mod bench;
 mod cli;
 mod crew;
+mod descriptors;
 mod kubeconfig;
 mod logs;
 mod manifests;
