@@ -3,7 +3,7 @@
 use std::any::{TypeId, type_name};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
 use kube::{Client, Resource};
@@ -33,6 +33,23 @@ pub struct Coordinator {
     registry: Arc<Mutex<Registry>>,
     /// Notified when there is an observer or a feed to start.
     changed: Arc<Notify>,
+}
+
+/// A [`Coordinator`] that is not kept alive: for observers that add or remove others, who would else keep the
+/// coordinator that keeps them.
+#[derive(Clone)]
+pub struct WeakCoordinator {
+    runtime: Weak<Runtime>,
+    registry: Weak<Mutex<Registry>>,
+    changed: Weak<Notify>,
+}
+
+impl WeakCoordinator {
+    /// The coordinator; none if all its clones are gone.
+    pub fn upgrade(&self) -> Option<Coordinator> {
+        let (runtime, registry) = (self.runtime.upgrade()?, self.registry.upgrade()?);
+        Some(Coordinator { runtime, registry, changed: self.changed.upgrade()? })
+    }
 }
 
 #[derive(Default)]
@@ -100,6 +117,15 @@ impl Coordinator {
     /// A coordinator that speaks through this client.
     pub fn new(client: Client) -> Self {
         Self::builder(client).build()
+    }
+
+    /// The same coordinator, without keeping it alive.
+    pub fn downgrade(&self) -> WeakCoordinator {
+        WeakCoordinator {
+            runtime: Arc::downgrade(&self.runtime),
+            registry: Arc::downgrade(&self.registry),
+            changed: Arc::downgrade(&self.changed),
+        }
     }
 
     /// Adds an observer, before or while the coordinator runs.

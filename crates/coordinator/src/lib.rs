@@ -148,7 +148,7 @@ mod write;
 pub use backoff::{Backoff, Random};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::Context;
-pub use coordinator::{Builder, Coordinator};
+pub use coordinator::{Builder, Coordinator, WeakCoordinator};
 pub use error::{AddError, BoxError, PlanError, RunError, WriteError};
 pub use event::Event;
 pub use index::Index;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{BoxError, Context, Event, Key, ObserverSpec, Plan, View};
+use crate::{BoxError, Context, Event, Key, ObserverSpec, Plan, View, WriteError};
 
 /// An observer in two pure parts: which keys an event concerns, and what to do about a key.
 ///
@@ -30,6 +30,16 @@ pub trait Observer: Send + Sync + 'static {
     /// The view never is older than the last plan's writes for this key, see [`Freshness`](crate::Freshness).
     /// An error is a retry with back-off.
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError>;
+
+    /// What to do because a write of the plan for `key`, which was made on `view`, failed: the server refused it, or
+    /// its answer was lost. For what has to be said of it, in Events or in a status; nothing by default.
+    ///
+    /// The answer is executed at once; should a write of it fail too, that is not asked about again. In any case the key
+    /// counts as failed and is planned anew after its back-off. Not asked by a dry run, where nothing is refused.
+    fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
+        let _ = (key, view, error);
+        Ok(Plan::new())
+    }
 }
 
 impl<T: Observer + ?Sized> Observer for Arc<T> {
@@ -43,6 +53,10 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
+    }
+
+    fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
+        (**self).refused(key, view, error)
     }
 }
 
@@ -58,6 +72,10 @@ impl<T: Observer + ?Sized> Observer for Box<T> {
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
     }
+
+    fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
+        (**self).refused(key, view, error)
+    }
 }
 
 impl<T: Observer + ?Sized> Observer for &'static T {
@@ -71,6 +89,10 @@ impl<T: Observer + ?Sized> Observer for &'static T {
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
+    }
+
+    fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
+        (**self).refused(key, view, error)
     }
 }
 

@@ -8,7 +8,7 @@ use futures::FutureExt;
 
 use crate::context::Trace;
 use crate::entry::{Behaviour, Entry};
-use crate::{Action, BoxError, Context, Event, Key};
+use crate::{Action, BoxError, Context, Event, Key, WriteError};
 
 /// What came of serving a key.
 pub(crate) struct Served {
@@ -38,7 +38,12 @@ async fn act(entry: &Entry, key: &Key, events: Vec<Event>, cx: &Context) -> Resu
         Behaviour::Observer(observer) => {
             let plan = observer.plan(key, cx.view())?;
             let requeue_after = plan.requeues_after();
-            cx.execute(plan).await?;
+            if let Err(error) = cx.execute(plan).await {
+                if let Some(refused) = error.downcast_ref::<WriteError>() {
+                    cx.execute(observer.refused(key, cx.view(), refused)?).await?;
+                }
+                return Err(error);
+            }
             Ok(Action { requeue_after })
         }
         Behaviour::Reconciler(reconciler) => reconciler.reconcile(key, cx).await,
