@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{BoxError, Context, Event, Key, ObserverSpec, Plan, View, WriteError};
+use crate::{BoxError, Context, Event, Key, ObserverSpec, Plan, Priority, View, WriteError};
 
 /// An observer in two pure parts: which keys an event concerns, and what to do about a key.
 ///
@@ -22,6 +22,12 @@ pub trait Observer: Send + Sync + 'static {
     /// itself, any other its controller if that is of the primary kind.
     fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
         default_wake(event, view)
+    }
+
+    /// How urgent it is to serve a key that `event` wakes; all the same by default. See [`Priority`].
+    fn priority(&self, key: &Key, event: &Event, view: &View) -> Priority {
+        let _ = (key, event, view);
+        Priority::Normal
     }
 
     /// What to do about a key, given what the cluster looks like. Called again whenever the key is woken, so that it
@@ -51,6 +57,10 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
         (**self).wake(event, view)
     }
 
+    fn priority(&self, key: &Key, event: &Event, view: &View) -> Priority {
+        (**self).priority(key, event, view)
+    }
+
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
     }
@@ -69,6 +79,10 @@ impl<T: Observer + ?Sized> Observer for Box<T> {
         (**self).wake(event, view)
     }
 
+    fn priority(&self, key: &Key, event: &Event, view: &View) -> Priority {
+        (**self).priority(key, event, view)
+    }
+
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
     }
@@ -85,6 +99,10 @@ impl<T: Observer + ?Sized> Observer for &'static T {
 
     fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
         (**self).wake(event, view)
+    }
+
+    fn priority(&self, key: &Key, event: &Event, view: &View) -> Priority {
+        (**self).priority(key, event, view)
     }
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
@@ -110,7 +128,14 @@ pub trait Reconciler: Send + Sync + 'static {
         default_wake(event, view)
     }
 
-    /// Serves a key. It is dropped at its next `await` when the coordinator shuts down.
+    /// How urgent it is to serve a key that `event` wakes; all the same by default. See [`Priority`].
+    fn priority(&self, key: &Key, event: &Event, view: &View) -> Priority {
+        let _ = (key, event, view);
+        Priority::Normal
+    }
+
+    /// Serves a key. It is dropped at its next `await` when the coordinator shuts down, and when it takes
+    /// longer than [`hangs_after`](ObserverSpec::hangs_after) allows.
     async fn reconcile(&self, key: &Key, cx: &Context) -> Result<Action, BoxError>;
 }
 
