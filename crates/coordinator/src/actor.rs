@@ -394,6 +394,9 @@ impl Actor {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
+        if !self.started {
+            return None; // its watches will tell; keys that it took over wait until then
+        }
         if self.paused.is_some() {
             return self.paused;
         }
