@@ -19,6 +19,7 @@ use crate::entry::{Behaviour, Entry};
 use crate::feeds::Subscription;
 use crate::freshness::{Expectation, HOLD_MAX};
 use crate::indexing::Indexing;
+use crate::leadership::Post;
 use crate::mailbox::{Mailbox, Next};
 use crate::payload::Payloads;
 use crate::runtime::Runtime;
@@ -60,6 +61,8 @@ pub(crate) struct Actor {
     panics_in_a_row: u32,
     last_panic: Option<Timestamp>,
     random: Random,
+    /// Which keys are this replica's to serve.
+    post: Post,
 }
 
 struct Hold {
@@ -84,6 +87,7 @@ impl Actor {
         subscriptions: Arc<Vec<Subscription>>,
         signal: Arc<Notify>,
     ) -> Self {
+        let post = Post::new(&runtime, &entry.spec);
         Self {
             tables: Arc::new(Tables::for_spec(&entry.spec)),
             indexing: Indexing::new(&entry.spec.indexes),
@@ -104,6 +108,7 @@ impl Actor {
             paused: None,
             panics_in_a_row: 0,
             last_panic: None,
+            post,
         }
     }
 
@@ -137,6 +142,7 @@ impl Actor {
                     Err(error) => tracing::error!(observer = %self.entry.spec.name, %error, "catching up failed"),
                 },
                 () = self.signal.notified() => {}
+                () = self.post.changed() => {}
                 () = timer => {}
             }
         }
@@ -154,6 +160,9 @@ impl Actor {
     }
 
     async fn turn(&mut self) {
+        if self.post.act(&self.runtime, &self.subscriptions) {
+            self.stand_down().await;
+        }
         if !self.started && self.entry.waits_for().is_some() {
             return;
         }
@@ -166,7 +175,10 @@ impl Actor {
                 self.paused = None;
                 self.take_events(now, true).await;
             }
-            None if self.payloads.has_room() => self.take_events(now, false).await,
+            None if self.payloads.has_room() => {
+                self.take_events(now, false).await;
+                self.wake_gained(now).await;
+            }
             None => {}
         }
         for key in self.mailbox.fire(now) {
@@ -231,20 +243,63 @@ impl Actor {
         }
     }
 
+    /// Wakes the keys that it has come to serve, by everything there is.
+    async fn wake_gained(&mut self, now: Timestamp) {
+        if !self.post.has_gained() {
+            return;
+        }
+        let is_gained = self.post.take_gained();
+        let tables = Arc::clone(&self.tables);
+        let view = View::new(Arc::clone(&tables), now);
+        let objects =
+            tables.kinds.iter().flat_map(|kind| &kind.slices).flat_map(|slice| slice.snapshot.iter());
+        for (count, object) in objects.enumerate() {
+            self.wake_where(Event::Added(object.clone()), &view, now, &is_gained);
+            if count % EVENTS_PER_TURN == EVENTS_PER_TURN - 1 {
+                yield_now().await;
+            }
+        }
+    }
+
+    /// Drops all keys, and all work: they are others' to serve.
+    async fn stand_down(&mut self) {
+        self.workers.shutdown().await;
+        self.mailbox = Mailbox::default();
+        self.payloads = Payloads::new(self.entry.spec.delivery);
+        self.failures.clear();
+        self.holds.clear();
+        self.echoes = Echoes::default();
+    }
+
+    /// Drops a key that is being served no more: it is another's.
+    fn forget(&mut self, key: &Key) {
+        while !self.payloads.take(key).is_empty() {
+            self.payloads.told(key);
+        }
+        self.failures.remove(key);
+        self.mailbox.done(key, Next::Rest);
+    }
+
     fn wake(&mut self, event: Event, view: &View, now: Timestamp) {
+        self.wake_where(event, view, now, &|_| true);
+    }
+
+    fn wake_where(&mut self, event: Event, view: &View, now: Timestamp, wanted: &dyn Fn(&Key) -> bool) {
         let entry = Arc::clone(&self.entry);
         let keys = catch_unwind(AssertUnwindSafe(|| match &entry.behaviour {
             Behaviour::Observer(observer) => Some(observer.wake(&event, view)),
             Behaviour::Reconciler(reconciler) => Some(reconciler.wake(&event, view)),
             Behaviour::Callback(_) | Behaviour::Emitted { .. } => None,
         }));
+        let wanted = |key: &Key| self.post.serves(key) && wanted(key);
         match keys {
             Ok(Some(keys)) if self.echoes.contains(&event) => {
-                for key in &keys {
+                for key in keys.iter().filter(|key| wanted(key)) {
                     self.mailbox.wake_unless_failed(key);
                 }
             }
-            Ok(Some(keys)) => keys.iter().for_each(|key| self.mailbox.wake(key)),
+            Ok(Some(keys)) => keys.iter().filter(|key| wanted(key)).for_each(|key| self.mailbox.wake(key)),
+            Ok(None) if !wanted(event.key()) => {}
             Ok(None) => {
                 self.mailbox.wake(event.key());
                 self.payloads.push(event);
@@ -274,7 +329,8 @@ impl Actor {
     }
 
     fn start_workers(&mut self, now: Timestamp) {
-        let spec = &self.entry.spec;
+        let entry = Arc::clone(&self.entry);
+        let spec = &entry.spec;
         while self.workers.len() < spec.concurrency.max(1) {
             if spec.freshness == Freshness::Observer
                 && self.holds.values().any(|hold| !hold.conflict && hold.deadline > now)
@@ -286,6 +342,10 @@ impl Actor {
                 self.mailbox.hold(&key, hold.deadline);
                 continue;
             }
+            let Some(serving) = self.post.begin(&key) else {
+                self.forget(&key);
+                continue;
+            };
             let mut events = self.payloads.take(&key);
             let view = View::new(Arc::clone(&self.tables), now);
             if events.is_empty()
@@ -294,8 +354,13 @@ impl Actor {
             {
                 events.push(Event::Added(object.clone())); // it wished to see it again
             }
-            let cx = Context::new(Arc::clone(&self.runtime), Arc::clone(&self.entry), view);
-            self.workers.spawn(serve(Arc::clone(&self.entry), key, events, cx));
+            let cx = Context::new(
+                Arc::clone(&self.runtime),
+                Arc::clone(&self.entry),
+                view,
+                serving.permit.clone(),
+            );
+            self.workers.spawn(serve(Arc::clone(&self.entry), key, events, cx, serving));
         }
     }
 
@@ -335,6 +400,11 @@ impl Actor {
                     }
                     None => Next::RetryAt(retry),
                 }
+            }
+            Outcome::Revoked => {
+                self.holds.remove(&key);
+                self.forget(&key);
+                return;
             }
             Outcome::Panicked(message) => {
                 let retry = self.failed(&key, now, &message);
@@ -387,13 +457,14 @@ impl Actor {
     fn publish(&self) {
         let conflicts = self.holds.values().filter(|hold| hold.conflict).count();
         let waits_for = if self.started { None } else { self.entry.waits_for() };
+        let waits_for = waits_for.or_else(|| self.post.waits_for());
         let health = match (self.paused, waits_for) {
             (Some(until), _) => Health::Restarting(until),
             (None, Some(reason)) => Health::Waiting(reason),
             (None, None) => Health::Running,
         };
         self.entry.gauge.update(|reading| {
-            reading.busy = false;
+            reading.busy = self.paused.is_none() && self.post.is_busy();
             reading.status.health = health;
             reading.status.queued = self.mailbox.ready();
             reading.status.active = self.mailbox.active();

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::Letters;
 use crate::entry::{Behaviour, Callback, Entry};
+use crate::leadership::Serving;
 use crate::runtime::Runtime;
 use crate::serve::panic_message;
 use crate::view::Tables;
@@ -48,8 +49,13 @@ async fn tell(runtime: &Arc<Runtime>, entry: &Arc<Entry>, callback: &Callback<Em
     let mut failures = 0;
     loop {
         let view = View::new(Arc::new(Tables::default()), runtime.clock.now());
-        let cx = Context::new(Arc::clone(runtime), Arc::clone(entry), view);
+        let serving = match &runtime.duty {
+            Some(duty) => duty.serve(None).unwrap_or_else(|| Serving::refused(duty)),
+            None => Serving::unlimited(),
+        };
+        let cx = Context::new(Arc::clone(runtime), Arc::clone(entry), view, serving.permit.clone());
         let told = AssertUnwindSafe(async { callback(event.clone(), cx.clone()).await }).catch_unwind().await;
+        drop(serving);
         let now = runtime.clock.now();
         entry.gauge.update(|reading| {
             reading.status.served += 1;

@@ -8,6 +8,7 @@ use kube::Client;
 use crate::activity::Activity;
 use crate::bus::Bus;
 use crate::feeds::Feeds;
+use crate::leadership::{Choice, Duty};
 use crate::recorder::Recorder;
 use crate::{Clock, Random};
 
@@ -20,6 +21,9 @@ pub(crate) struct Runtime {
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) bus: Bus,
     pub(crate) recorder: Recorder,
+    /// Whether it is one of several replicas, and what it may do then; none if it is alone.
+    pub(crate) leadership: Option<Choice>,
+    pub(crate) duty: Option<Arc<Duty>>,
 }
 
 impl Runtime {

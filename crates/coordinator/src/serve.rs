@@ -8,6 +8,7 @@ use futures::FutureExt;
 
 use crate::context::Trace;
 use crate::entry::{Behaviour, Entry};
+use crate::leadership::Serving;
 use crate::{Action, BoxError, Context, Event, Key};
 
 /// What came of serving a key.
@@ -21,15 +22,28 @@ pub(crate) enum Outcome {
     Done(Action),
     Failed(BoxError),
     Panicked(String),
+    /// It had to end: the key is another's to serve.
+    Revoked,
 }
 
 /// Serves a key. `events` are for callbacks: what is to be told of the object.
-pub(crate) async fn serve(entry: Arc<Entry>, key: Key, events: Vec<Event>, cx: Context) -> Served {
-    let outcome = match AssertUnwindSafe(act(&entry, &key, events, &cx)).catch_unwind().await {
-        Ok(Ok(action)) => Outcome::Done(action),
-        Ok(Err(error)) => Outcome::Failed(error),
-        Err(panic) => Outcome::Panicked(panic_message(&*panic)),
+pub(crate) async fn serve(
+    entry: Arc<Entry>,
+    key: Key,
+    events: Vec<Event>,
+    cx: Context,
+    serving: Serving,
+) -> Served {
+    let outcome = tokio::select! {
+        biased;
+        () = cx.revoked() => Outcome::Revoked,
+        end = AssertUnwindSafe(act(&entry, &key, events, &cx)).catch_unwind() => match end {
+            Ok(Ok(action)) => Outcome::Done(action),
+            Ok(Err(error)) => Outcome::Failed(error),
+            Err(panic) => Outcome::Panicked(panic_message(&*panic)),
+        },
     };
+    drop(serving);
     Served { key, outcome, trace: cx.take_trace() }
 }
 
