@@ -80,6 +80,8 @@ mod requests;
 mod settings;
 mod shards;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use driver::Driver;
 pub(crate) use duty::{Duty, Fenced, Permit, Serving};
