@@ -19,6 +19,7 @@ use crate::desk::Verdict;
 use crate::entry::{Behaviour, Entry};
 use crate::feeds::Subscription;
 use crate::indexing::Indexing;
+use crate::leadership::{Post, Serving};
 use crate::payload::Payloads;
 use crate::runtime::Runtime;
 use crate::serve::{Outcome, Served, panic_message, serve};
@@ -35,6 +36,8 @@ const RESTART: Backoff =
 const CALM: SignedDuration = SignedDuration::from_mins(1);
 /// After how many events a task lets others have their turn.
 const EVENTS_PER_TURN: usize = 256;
+
+mod shift;
 
 pub(crate) struct Actor {
     runtime: Arc<Runtime>,
@@ -58,6 +61,8 @@ pub(crate) struct Actor {
     faults_in_a_row: u32,
     last_fault: Option<Timestamp>,
     random: Random,
+    /// Which keys are this replica's to serve.
+    post: Post,
 }
 
 /// A subscription, in the order of the tables.
@@ -84,6 +89,7 @@ impl Actor {
         signal: Arc<Notify>,
     ) -> Self {
         let tables = Tables::for_spec(&entry.spec);
+        let post = Post::new(&runtime, &entry.spec);
         Self {
             ends: in_order(&tables, subscriptions),
             tables: Arc::new(tables),
@@ -102,6 +108,7 @@ impl Actor {
             paused: None,
             faults_in_a_row: 0,
             last_fault: None,
+            post,
         }
     }
 
@@ -141,6 +148,7 @@ impl Actor {
                 },
                 Some(_) = self.reports.join_next() => {}
                 () = self.signal.notified() => {}
+                () = self.post.changed() => {}
                 () = timer => {}
             }
         }
@@ -157,6 +165,9 @@ impl Actor {
     }
 
     async fn turn(&mut self) {
+        if self.post.act(&self.runtime, &self.entry.subscriptions.load_full().unwrap_or_default()) {
+            self.stand_down().await;
+        }
         if !self.started && self.entry.waits_for().is_some() {
             return;
         }
@@ -171,7 +182,10 @@ impl Actor {
                 self.entry.gauge.update(|reading| reading.status.restarts += 1);
                 self.take_events(now, true).await;
             }
-            None if self.payloads.has_room() => self.take_events(now, false).await,
+            None if self.payloads.has_room() => {
+                self.take_events(now, false).await;
+                self.wake_gained(now).await;
+            }
             None => {}
         }
         let overdue = {
@@ -257,13 +271,26 @@ impl Actor {
     }
 
     fn wake(&mut self, event: Event, view: &View, begins: bool, now: Timestamp) {
+        self.wake_where(event, view, begins, now, &|_| true);
+    }
+
+    fn wake_where(
+        &mut self,
+        event: Event,
+        view: &View,
+        begins: bool,
+        now: Timestamp,
+        wanted: &dyn Fn(&Key) -> bool,
+    ) {
         let entry = Arc::clone(&self.entry);
         let part = || woken_by(&entry, &event, view, begins);
         let keys = catch_unwind(AssertUnwindSafe(|| entry.pace.run(&*self.runtime.clock, part)));
         match keys {
-            Ok(keys) => {
+            Ok(mut keys) => {
+                keys.retain(|(key, _)| self.post.serves(key) && wanted(key));
+                let is_told = !keys.is_empty();
                 self.entry.desk.lock().wake(&event, keys, begins, now);
-                if matches!(&*entry.behaviour, Behaviour::Callback(_)) {
+                if is_told && matches!(&*entry.behaviour, Behaviour::Callback(_)) {
                     self.payloads.push(event);
                 }
             }
@@ -275,10 +302,15 @@ impl Actor {
     }
 
     fn start_workers(&mut self, now: Timestamp) {
-        let spec = &self.entry.spec;
+        let entry = Arc::clone(&self.entry);
+        let spec = &entry.spec;
         while self.workers.len() < spec.concurrency.max(1) {
             let key = self.entry.desk.lock().next(spec.freshness == Freshness::Observer, now);
             let Some(key) = key else { return };
+            let Some(serving) = self.post.begin(&key) else {
+                self.forget(&key);
+                continue;
+            };
             let mut events = self.payloads.take(&key);
             let view = View::new(Arc::clone(&self.tables), now);
             if events.is_empty()
@@ -287,8 +319,13 @@ impl Actor {
             {
                 events.push(Event::Added(object.clone())); // it wished to see it again
             }
-            let cx = Context::new(Arc::clone(&self.runtime), Arc::clone(&self.entry), view);
-            self.workers.spawn(serve(Arc::clone(&self.entry), key, events, cx));
+            let cx = Context::new(
+                Arc::clone(&self.runtime),
+                Arc::clone(&self.entry),
+                view,
+                serving.permit.clone(),
+            );
+            self.workers.spawn(serve(Arc::clone(&self.entry), key, events, cx, serving));
         }
     }
 
@@ -317,6 +354,10 @@ impl Actor {
                 let error = error.to_string();
                 let retry = self.failed(&key, now, &error);
                 (Verdict::Failed { retry, conflict: trace.conflict }, Some(error))
+            }
+            Outcome::Revoked => {
+                self.forget(&key);
+                return;
             }
             Outcome::Panicked(message) => {
                 let retry = self.failed(&key, now, &message);
@@ -358,7 +399,9 @@ impl Actor {
             self.last_fault = Some(now);
             let (runtime, entry) = (Arc::clone(&self.runtime), Arc::clone(&self.entry));
             let record = runtime.restarted(&entry.spec.name, fault.what(), message);
-            self.reports.spawn(async move { runtime.record(&record, entry.spec.component()).await });
+            self.reports.spawn(async move {
+                runtime.record(&record, entry.spec.component(), &Serving::unlimited().permit).await
+            });
         }
         self.paused = Some(after(now, RESTART.delay(self.faults_in_a_row, &self.random)));
         tracing::error!(observer = %self.entry.spec.name, message, "{}, restarting", fault.what());
@@ -389,6 +432,9 @@ impl Actor {
         let told = self.took_over.take().map_or(told, |inheritance| inheritance.told);
         let again = !Arc::ptr_eq(&before.behaviour, &self.entry.behaviour);
         self.took_over = Some(succession::Inheritance { told, again });
+        if before.spec.every_replica != self.entry.spec.every_replica {
+            self.post = Post::new(&self.runtime, &self.entry.spec);
+        }
         self.indexing = Indexing::new(&self.entry.spec.indexes);
         self.payloads.deliver_as(self.entry.spec.delivery);
         self.entry.subscriptions.store(Some(Arc::new(subscriptions)));
@@ -430,14 +476,15 @@ impl Actor {
     fn publish(&self) {
         self.came_back(self.told_for(), || "telling it of events".to_owned());
         let waits_for = if self.started { None } else { self.entry.waits_for() };
+        let waits_for = waits_for.or_else(|| self.post.waits_for());
         let health = match (self.paused, waits_for) {
             (Some(until), _) => Health::Restarting(until),
             (None, Some(reason)) => Health::Waiting(reason),
             (None, None) => Health::Running,
         };
         self.entry.gauge.update(|reading| {
-            reading.busy = false;
             reading.turn_began = None;
+            reading.busy = self.paused.is_none() && self.post.is_busy();
             reading.status.health = health;
         });
         self.runtime.activity.bump();

@@ -19,13 +19,14 @@ use crate::actor::Actor;
 use crate::bus::{Bus, Overflow};
 use crate::entry::{Behaviour, Entry};
 use crate::feeds::{Feeds, Subscription};
+use crate::leadership::{self, Choice, Duty};
 use crate::recorder::Recorder;
 use crate::runtime::Runtime;
 use crate::wire::Source;
 use crate::{
-    AddError, BoxError, Clock, Context, Detail, Event, IntoAction, Key, Kind, Observer, ObserverSpec, Plan,
-    PlanError, Random, Reconciler, RunError, Status, SystemClock, View, Watch, Why, emitted, idle, listwatch,
-    metrics, report,
+    AddError, BoxError, Clock, Context, Detail, Election, Event, IntoAction, Key, Kind, Observer,
+    ObserverSpec, Plan, PlanError, Random, Reconciler, Right, RunError, Sharding, Status, SystemClock, View,
+    Watch, Why, emitted, idle, listwatch, metrics, report,
 };
 
 /// Watches the API server once a kind and scope, and serves many observers. Cheap to clone; clones are the same one.
@@ -53,6 +54,7 @@ pub struct Builder {
     seed: u64,
     instance: String,
     regarding: Option<ObjectReference>,
+    leadership: Option<Choice>,
 }
 
 impl Builder {
@@ -85,6 +87,20 @@ impl Builder {
         self
     }
 
+    /// Makes it one of several replicas of which one serves, the leader. Instead of [`sharding`](Self::sharding).
+    #[must_use]
+    pub fn election(mut self, election: Election) -> Self {
+        self.leadership = Some(Choice::Election(election));
+        self
+    }
+
+    /// Makes it one of several replicas that share out the keys. Instead of [`election`](Self::election).
+    #[must_use]
+    pub fn sharding(mut self, sharding: Sharding) -> Self {
+        self.leadership = Some(Choice::Sharding(sharding));
+        self
+    }
+
     /// The coordinator. Nothing is watched until it [runs](Coordinator::run).
     pub fn build(self) -> Coordinator {
         let changed = Arc::new(Notify::new());
@@ -101,6 +117,8 @@ impl Builder {
                 .unwrap_or_else(|| report::namespace(self.client.default_namespace())),
             client: self.client,
             activity,
+            duty: self.leadership.as_ref().map(|choice| Arc::new(Duty::new(choice.times()))),
+            leadership: self.leadership,
         };
         Coordinator { runtime: Arc::new(runtime), registry: Arc::default(), changed }
     }
@@ -109,8 +127,14 @@ impl Builder {
 impl Coordinator {
     /// A coordinator that speaks through this client, with settings to choose.
     pub fn builder(client: Client) -> Builder {
-        let instance = "xebec".to_owned();
-        Builder { client, clock: Arc::new(SystemClock), seed: rand::random(), instance, regarding: None }
+        Builder {
+            client,
+            clock: Arc::new(SystemClock),
+            seed: rand::random(),
+            instance: "xebec".to_owned(),
+            regarding: None,
+            leadership: None,
+        }
     }
 
     /// A coordinator that speaks through this client.
@@ -241,11 +265,18 @@ impl Coordinator {
         self.entries().iter().map(|entry| entry.spec.clone()).collect()
     }
 
+    /// The rights that the election or the sharding needs, in the namespace of its Leases; those of the observers are
+    /// in their [specs](Self::specs).
+    pub fn leadership_rights(&self) -> Vec<Right> {
+        self.runtime.leadership.as_ref().map(Choice::rights).unwrap_or_default()
+    }
+
     /// How the observers and their watches fare.
     pub fn status(&self) -> Status {
         Status {
             observers: self.entries().iter().map(|entry| entry.status(self.runtime.clock.now())).collect(),
             watches: self.runtime.feeds.statuses(),
+            leadership: self.runtime.duty.as_ref().map(|duty| duty.status()),
         }
     }
 
@@ -288,9 +319,13 @@ impl Coordinator {
 
     /// Runs until `shutdown` is cancelled, and then ends at once: all tasks are ended and joined when it returns.
     /// It may be run again.
+    ///
+    /// One of several replicas first lets the work in flight end, for a third of its lease at most, and then hands
+    /// over to the others.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<(), RunError> {
         let running = Running::begin(self)?;
         let mut tasks = JoinSet::new();
+        let leadership = leadership::Driver::start(&self.runtime);
         loop {
             self.start_observers(&mut tasks, &running.stop);
             self.start_feeds(&mut tasks, &running.stop);
@@ -301,10 +336,12 @@ impl Coordinator {
                 () = self.changed.notified() => {}
             }
         }
+        leadership.retire().await;
         running.stop.cancel();
         while let Some(end) = tasks.join_next().await {
             log_panic(end);
         }
+        leadership.end().await;
         Ok(())
     }
 

@@ -149,6 +149,13 @@ impl Desk {
         self.mailbox.done(key, next, now);
     }
 
+    /// Drops a key that is being served no more: it is another's.
+    pub(crate) fn forget(&mut self, key: &Key, now: Timestamp) {
+        self.failures.remove(key);
+        self.holds.remove(key);
+        self.mailbox.done(key, Next::Rest, now);
+    }
+
     /// When something is to be done that only time brings about.
     pub(crate) fn next_due(&self, all_seen: bool, now: Timestamp) -> Option<Timestamp> {
         let blocked = all_seen && self.mailbox.ready() > 0;

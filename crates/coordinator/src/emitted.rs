@@ -7,6 +7,7 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::entry::{Behaviour, Callback, Entry};
+use crate::leadership::Serving;
 use crate::runtime::Runtime;
 use crate::serve::{panic_message, within};
 use crate::view::Tables;
@@ -77,7 +78,11 @@ async fn tell(
 ) -> bool {
     let name = &entry.spec.name;
     let view = View::new(Arc::new(Tables::default()), runtime.clock.now());
-    let cx = Context::new(Arc::clone(runtime), Arc::clone(entry), view);
+    let serving = match &runtime.duty {
+        Some(duty) => duty.serve(None).unwrap_or_else(|| Serving::refused(duty)),
+        None => Serving::unlimited(),
+    };
+    let cx = Context::new(Arc::clone(runtime), Arc::clone(entry), view, serving.permit.clone());
     let began = runtime.clock.now();
     entry.gauge.update(|reading| {
         reading.turn_began = Some(began);
@@ -85,6 +90,7 @@ async fn tell(
     });
     let telling = AssertUnwindSafe(async { callback(event.clone(), cx.clone()).await }).catch_unwind();
     let told = within(&runtime.clock, entry.spec.hangs_after, telling).await;
+    drop(serving);
     let now = runtime.clock.now();
     entry.gauge.update(|reading| {
         reading.turn_began = None;
@@ -110,6 +116,12 @@ async fn tell(
         reading.status.hangs += u64::from(hung);
         reading.status.panics += u64::from(!hung);
     });
-    runtime.record(&runtime.restarted(name, fault, &message), entry.spec.component()).await;
+    runtime
+        .record(
+            &runtime.restarted(name, fault, &message),
+            entry.spec.component(),
+            &Serving::unlimited().permit,
+        )
+        .await;
     hung
 }

@@ -1,5 +1,6 @@
 //! What can fail, one type an operation.
 
+use crate::leadership::Fenced;
 use crate::{Key, Write};
 
 /// Any error an observer may return: it is logged, shown in the status, and the key is retried.
@@ -56,6 +57,11 @@ impl WriteError {
             kube::Error::Api(status) => Some(status),
             _ => None,
         }
+    }
+
+    /// Whether it was not sent, or given up, because this replica leads no more, or serves the key no more.
+    pub fn is_fenced(&self) -> bool {
+        matches!(&*self.source, kube::Error::Service(source) if source.is::<Fenced>())
     }
 }
 

@@ -9,6 +9,7 @@ use kube::Client;
 use crate::activity::Activity;
 use crate::bus::Bus;
 use crate::feeds::Feeds;
+use crate::leadership::{Choice, Duty};
 use crate::recorder::Recorder;
 use crate::{Clock, Random};
 
@@ -23,6 +24,9 @@ pub(crate) struct Runtime {
     pub(crate) recorder: Recorder,
     /// What Kubernetes Events about observers themselves are about.
     pub(crate) regarding: ObjectReference,
+    /// Whether it is one of several replicas, and what it may do then; none if it is alone.
+    pub(crate) leadership: Option<Choice>,
+    pub(crate) duty: Option<Arc<Duty>>,
 }
 
 impl Runtime {

@@ -9,6 +9,7 @@ use futures::FutureExt;
 
 use crate::context::Trace;
 use crate::entry::{Behaviour, Entry};
+use crate::leadership::Serving;
 use crate::{Action, BoxError, Clock, Context, Event, Key, WriteError};
 
 /// What came of serving a key.
@@ -23,20 +24,33 @@ pub(crate) enum Outcome {
     Done(Action),
     Failed(BoxError),
     Panicked(String),
+    /// It had to end: the key is another's to serve.
+    Revoked,
     /// It took longer than it may, and was dropped.
     Hung,
 }
 
 /// Serves a key. `events` are for callbacks: what is to be told of the object.
-pub(crate) async fn serve(entry: Arc<Entry>, key: Key, events: Vec<Event>, cx: Context) -> Served {
+pub(crate) async fn serve(
+    entry: Arc<Entry>,
+    key: Key,
+    events: Vec<Event>,
+    cx: Context,
+    serving: Serving,
+) -> Served {
     let began = cx.now();
     let acting = AssertUnwindSafe(act(&entry, &key, events, &cx)).catch_unwind();
-    let outcome = match within(cx.clock(), entry.spec.hangs_after, acting).await {
-        Some(Ok(Ok(action))) => Outcome::Done(action),
-        Some(Ok(Err(error))) => Outcome::Failed(error),
-        Some(Err(panic)) => Outcome::Panicked(panic_message(&*panic)),
-        None => Outcome::Hung,
+    let outcome = tokio::select! {
+        biased;
+        () = cx.revoked() => Outcome::Revoked,
+        end = within(cx.clock(), entry.spec.hangs_after, acting) => match end {
+            Some(Ok(Ok(action))) => Outcome::Done(action),
+            Some(Ok(Err(error))) => Outcome::Failed(error),
+            Some(Err(panic)) => Outcome::Panicked(panic_message(&*panic)),
+            None => Outcome::Hung,
+        },
     };
+    drop(serving);
     let took = cx.now().duration_since(began).try_into().unwrap_or_default();
     Served { key, outcome, trace: cx.take_trace(), took }
 }

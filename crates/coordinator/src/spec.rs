@@ -49,6 +49,8 @@ pub struct ObserverSpec {
     pub triggers: Vec<Trigger>,
     /// The name under which it reports Kubernetes events and owns fields, where that is not its name.
     pub reports_as: Option<Cow<'static, str>>,
+    /// Whether it runs on every replica where there are several, and not on the one that leads, or has the key.
+    pub every_replica: bool,
 }
 
 impl ObserverSpec {
@@ -68,6 +70,7 @@ impl ObserverSpec {
             hangs_after: Duration::from_mins(10),
             triggers: Vec::new(),
             reports_as: None,
+            every_replica: false,
         }
     }
 
@@ -171,6 +174,14 @@ impl ObserverSpec {
     #[must_use]
     pub fn reports_as(mut self, component: impl Into<Cow<'static, str>>) -> Self {
         self.reports_as = Some(component.into());
+        self
+    }
+
+    /// Runs on every replica, whether or not it leads: for caches, metrics, and whatever writes nothing that another
+    /// replica's would collide with. Its writes are not fenced.
+    #[must_use]
+    pub fn on_every_replica(mut self) -> Self {
+        self.every_replica = true;
         self
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::{Detail, Kind};
+use crate::{Detail, Kind, LeadershipStatus};
 
 /// The state of a coordinator.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct Status {
     pub observers: Vec<ObserverStatus>,
     /// Its watches of the server, ordered by kind.
     pub watches: Vec<WatchStatus>,
+    /// Where it stands among other replicas; none if it is alone.
+    pub leadership: Option<LeadershipStatus>,
 }
 
 /// The state of one observer.
