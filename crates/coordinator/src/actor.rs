@@ -3,41 +3,36 @@
 //! Each observer is a task of its own, so that none can delay another. Invariant: the view that plans are made on
 //! contains nothing that `wake` has not been told of.
 
+mod faults;
+mod handover;
+mod shift;
+
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 
+use self::faults::Fault;
 use crate::backoff::Random;
 use crate::clock::after;
 use crate::desk::Verdict;
 use crate::entry::{Behaviour, Entry};
 use crate::feeds::Subscription;
 use crate::indexing::Indexing;
-use crate::leadership::{Post, Serving};
+use crate::leadership::Post;
 use crate::payload::Payloads;
 use crate::runtime::Runtime;
 use crate::serve::{Outcome, Served, panic_message, serve};
 use crate::view::Tables;
 use crate::wire::Source;
-use crate::{
-    Backoff, Context, Delivery, Event, Freshness, Health, Key, Priority, View, catch_up, succession, why,
-};
+use crate::{Context, Delivery, Event, Freshness, Health, Key, Priority, View, catch_up, succession, why};
 
-/// How soon an observer that panicked or hung is restarted.
-const RESTART: Backoff =
-    Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5), jitter: 0.5 };
-/// After how long without a panic or a hang the next counts as the first.
-const CALM: SignedDuration = SignedDuration::from_mins(1);
 /// After how many events a task lets others have their turn.
 const EVENTS_PER_TURN: usize = 256;
-
-mod shift;
 
 pub(crate) struct Actor {
     runtime: Arc<Runtime>,
@@ -71,13 +66,6 @@ pub(crate) struct End {
     /// Nothing has been taken yet: the first take is what is there, not what happens.
     pub(crate) fresh: bool,
     pub(crate) gaps: u64,
-}
-
-/// Why an observer is restarted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    Panic,
-    Hang,
 }
 
 impl Actor {
@@ -391,58 +379,6 @@ impl Actor {
         after(now, delay)
     }
 
-    /// Stops serving keys for a while, and starts over then.
-    fn restart(&mut self, fault: Fault, message: &str, now: Timestamp) {
-        if self.paused.is_none() {
-            let calm = self.last_fault.is_none_or(|last| now.duration_since(last) > CALM);
-            self.faults_in_a_row = if calm { 1 } else { self.faults_in_a_row.saturating_add(1) };
-            self.last_fault = Some(now);
-            let (runtime, entry) = (Arc::clone(&self.runtime), Arc::clone(&self.entry));
-            let record = runtime.restarted(&entry.spec.name, fault.what(), message);
-            self.reports.spawn(async move {
-                runtime.record(&record, entry.spec.component(), &Serving::unlimited().permit).await
-            });
-        }
-        self.paused = Some(after(now, RESTART.delay(self.faults_in_a_row, &self.random)));
-        tracing::error!(observer = %self.entry.spec.name, message, "{}, restarting", fault.what());
-        self.entry.gauge.error(now, format!("{}: {message}", fault.what()));
-        self.entry.gauge.update(|reading| match fault {
-            Fault::Panic => reading.status.panics += 1,
-            Fault::Hang => reading.status.hangs += 1,
-        });
-    }
-
-    /// Lets another observer go on in the place of this one: with its keys, with what it was told of, and with its
-    /// watches as far as both want the same. What is being served goes on.
-    fn hand_over(&mut self, successor: Arc<Entry>) {
-        if Arc::ptr_eq(&successor, &self.entry) {
-            return; // announced to a task that ended before it heard of it
-        }
-        let before = std::mem::replace(&mut self.entry, successor);
-        let (spec, feeds) = (&self.entry.spec, &self.runtime.feeds);
-        let known =
-            (before.spec.delivery == spec.delivery).then(|| before.subscriptions.load_full()).flatten();
-        let subscriptions = succession::subscribe(spec, known.as_deref(), feeds, &self.signal);
-        let mut tables = Tables::for_spec(spec);
-        let mut ends = in_order(&tables, &subscriptions);
-        succession::keep_taken(&mut ends, std::mem::take(&mut self.ends));
-        succession::keep_snapshots(&mut tables, &ends, &self.tables);
-        self.ends = ends;
-        let told = std::mem::replace(&mut self.tables, Arc::new(tables));
-        let told = self.took_over.take().map_or(told, |inheritance| inheritance.told);
-        let again = !Arc::ptr_eq(&before.behaviour, &self.entry.behaviour);
-        self.took_over = Some(succession::Inheritance { told, again });
-        if before.spec.every_replica != self.entry.spec.every_replica {
-            self.post = Post::new(&self.runtime, &self.entry.spec);
-        }
-        self.indexing = Indexing::new(&self.entry.spec.indexes);
-        self.payloads.deliver_as(self.entry.spec.delivery);
-        self.entry.subscriptions.store(Some(Arc::new(subscriptions)));
-        before.subscriptions.store(None);
-        self.started = false;
-        tracing::info!(observer = %self.entry.spec.name, "goes on as it is to be from now on");
-    }
-
     fn next_due(&self) -> Option<Timestamp> {
         if !self.started {
             return None; // its watches will tell; keys that it took over wait until then
@@ -452,25 +388,6 @@ impl Actor {
         }
         let now = self.runtime.clock.now();
         self.entry.desk.lock().next_due(self.entry.spec.freshness == Freshness::Observer, now)
-    }
-
-    /// How long it has been told of events without giving others their turn.
-    fn told_for(&self) -> Duration {
-        let began = self.entry.gauge.turn_began();
-        let took = began.map(|began| self.runtime.clock.now().duration_since(began));
-        took.and_then(|took| took.try_into().ok()).unwrap_or_default()
-    }
-
-    /// Counts as a hang what could not be ended and has come back by itself, if it took too long.
-    fn came_back(&self, took: Duration, doing: impl FnOnce() -> String) {
-        let limit = self.entry.spec.hangs_after;
-        if took > limit {
-            let now = self.runtime.clock.now();
-            let message = format!("{} took longer than {limit:?}, and did not give its thread back", doing());
-            tracing::error!(observer = %self.entry.spec.name, message, "hung, going on");
-            self.entry.gauge.error(now, format!("{}: {message}", Fault::Hang.what()));
-            self.entry.gauge.update(|reading| reading.status.hangs += 1);
-        }
     }
 
     fn publish(&self) {
@@ -532,13 +449,4 @@ fn in_order(tables: &Tables, subscriptions: &[Arc<Subscription>]) -> Vec<End> {
             Some(End { subscription: Arc::clone(subscription), fresh: true, gaps: 0 })
         })
         .collect()
-}
-
-impl Fault {
-    fn what(self) -> &'static str {
-        match self {
-            Self::Panic => "panic",
-            Self::Hang => "hang",
-        }
-    }
 }
