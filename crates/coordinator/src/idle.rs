@@ -33,7 +33,7 @@ async fn quiet(runtime: &Runtime, entries: &impl Fn() -> Vec<Arc<Entry>>) -> u64
     loop {
         let count = runtime.activity.count();
         let listing = runtime.feeds.all().iter().any(|feed| feed.state() == WatchState::Listing);
-        let settled = runtime.duty.as_ref().is_none_or(|duty| duty.is_settled());
+        let settled = runtime.duty.as_ref().is_none_or(|duty| duty.is_settled(runtime.clock.now()));
         if settled && !listing && entries().iter().all(|entry| entry.is_quiet()) {
             return count;
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -72,7 +73,13 @@ async fn drive(runtime: &Runtime, duty: &Duty, mut machine: Machine, end: Cancel
         let now = Moment::now(clock);
         obey(&mut machine, now);
         let todo = machine.poll(now, duty.is_drained(now));
-        duty.report(machine.status(), matches!(todo, Todo::Wait(_)));
+        let todo = match todo {
+            Todo::Wait(until) => {
+                Todo::Wait(duty.next_due().filter(|due| *due > now.wall).map_or(until, |due| due.min(until)))
+            }
+            request @ Todo::Send(_) => request,
+        };
+        duty.report(machine.status(), if let Todo::Wait(until) = todo { Some(until) } else { None });
         runtime.activity.bump();
         match todo {
             Todo::Send(request) => {
@@ -89,7 +96,6 @@ async fn drive(runtime: &Runtime, duty: &Duty, mut machine: Machine, end: Cancel
                 machine.answer(&request, sent, Moment::now(clock), outcome);
             }
             Todo::Wait(until) => {
-                let until = duty.next_due().filter(|due| *due > now.wall).map_or(until, |due| due.min(until));
                 tokio::select! {
                     biased;
                     () = end.cancelled() => break,
@@ -112,7 +118,7 @@ async fn drive(runtime: &Runtime, duty: &Duty, mut machine: Machine, end: Cancel
         }
     }
     obey(&mut machine, now);
-    duty.report(machine.status(), true);
+    duty.report(machine.status(), Some(Timestamp::MAX));
     runtime.activity.bump();
 }
 

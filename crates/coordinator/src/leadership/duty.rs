@@ -50,8 +50,8 @@ struct Inner {
     /// Which version each observer has acted on.
     posts: BTreeMap<u64, u64>,
     next_post: u64,
-    /// It has found out where it stands, and waits for a time.
-    resting: bool,
+    /// It has found out where it stands, and waits until then.
+    rests_until: Option<Timestamp>,
     status: LeadershipStatus,
 }
 
@@ -106,7 +106,7 @@ impl Duty {
                 unanswered_any: None,
                 posts: BTreeMap::new(),
                 next_post: 0,
-                resting: false,
+                rests_until: None,
                 status: LeadershipStatus::default(),
             }),
             version: watch::Sender::new(0),
@@ -183,10 +183,10 @@ impl Duty {
         }
     }
 
-    pub(crate) fn report(&self, status: LeadershipStatus, resting: bool) {
+    pub(crate) fn report(&self, status: LeadershipStatus, rests_until: Option<Timestamp>) {
         let mut inner = self.inner.lock();
         inner.status = status;
-        inner.resting = resting;
+        inner.rests_until = rests_until;
     }
 
     // What others do.
@@ -205,9 +205,10 @@ impl Duty {
     }
 
     /// Whether it waits for a time, and all observers have acted on how it stands.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self, now: Timestamp) -> bool {
         let inner = self.inner.lock();
-        inner.resting && inner.posts.values().all(|version| *version == inner.version)
+        let rests = inner.rests_until.is_some_and(|until| now < until);
+        rests && inner.posts.values().all(|version| *version == inner.version)
     }
 
     pub(crate) fn assignment(&self) -> (u64, Arc<Assignment>) {

@@ -285,6 +285,145 @@ fn check(sort: Sort, seed: u64, steps: &[(u8, usize, u64)]) {
     assert_eq!(world.owners(), vec![1; KEYS], "after a death");
 }
 
+/// A moment of a clock that nobody sets.
+fn at(seconds: f64) -> Moment {
+    let since = Duration::from_secs_f64(seconds);
+    Moment::of(after(Timestamp::UNIX_EPOCH, since), since)
+}
+
+/// Makes its next request, if it has one, and answers it.
+fn exchange(
+    machine: &mut Machine,
+    server: &mut Server,
+    drained: bool,
+    sent: f64,
+    answered: f64,
+) -> Option<Request> {
+    machine.tick(at(sent));
+    let Todo::Send(request) = machine.poll(at(sent), drained) else { return None };
+    let outcome = server.execute(&request);
+    machine.answer(&request, at(sent), at(answered), outcome);
+    Some(request)
+}
+
+/// Makes requests until it waits; returns them.
+fn run(machine: &mut Machine, server: &mut Server, drained: bool, now: f64) -> Vec<Request> {
+    std::iter::from_fn(|| exchange(machine, server, drained, now, now)).collect()
+}
+
+fn candidate(name: &str) -> Machine {
+    Choice::Election(Election::new("ns", "op").identity(name)).machine("test", &Random::seeded(1))
+}
+
+fn member(name: &str, rule: &str) -> Machine {
+    let sharding = Sharding::by("ns", "op", rule, |key| key.to_string()).identity(name);
+    Choice::Sharding(sharding).machine("test", &Random::seeded(1))
+}
+
+/// The set in the claim that a request publishes.
+fn claimed(request: &Request) -> Option<String> {
+    let (Request::Create(lease) | Request::Replace(lease)) = request else { return None };
+    lease.annotation(super::membership::CLAIM_ANNOTATION).map(str::to_owned)
+}
+
+#[test]
+fn a_term_counts_from_when_the_renewal_was_sent() {
+    let (mut server, mut machine) = (Server::default(), candidate("a"));
+    exchange(&mut machine, &mut server, true, 0.0, 0.0); // it is not there
+    exchange(&mut machine, &mut server, true, 0.0, 9.0);
+    let fence = machine.fence().unwrap();
+    assert!(!fence.is_over(at(9.9)) && fence.is_over(at(10.0)));
+    machine.tick(at(10.0));
+    assert!(machine.fence().is_none());
+    // An answer that comes after the time is of no use, though the Lease is ours.
+    exchange(&mut machine, &mut server, true, 12.0, 12.0); // reads
+    exchange(&mut machine, &mut server, true, 12.0, 22.0);
+    assert!(machine.fence().is_none());
+}
+
+#[test]
+fn a_lease_is_expired_when_it_was_asked_for_after_its_time_and_is_still_the_same() {
+    let (mut server, mut a, mut b) = (Server::default(), candidate("a"), candidate("b"));
+    run(&mut a, &mut server, true, 0.0);
+    exchange(&mut b, &mut server, true, 0.5, 1.0);
+    assert!(matches!(b.poll(at(1.0), true), Todo::Wait(_)));
+    // Asked before, answered after: a renewal may have come between.
+    exchange(&mut b, &mut server, true, 15.9, 17.0);
+    let waits = b.poll(at(17.0), true);
+    assert!(matches!(waits, Todo::Wait(_)), "{waits:?}");
+    exchange(&mut b, &mut server, true, 19.0, 19.0);
+    assert!(matches!(b.poll(at(19.0), true), Todo::Send(Request::Replace(_))));
+
+    // And so with members of a group.
+    let (mut server, mut a, mut b) = (Server::default(), member("a", "r"), member("b", "r"));
+    run(&mut a, &mut server, true, 0.0);
+    run(&mut b, &mut server, true, 1.0);
+    assert_eq!(b.status().members.len(), 2);
+    for renewed in [5.0, 10.0] {
+        run(&mut b, &mut server, true, renewed);
+    }
+    assert!(matches!(exchange(&mut b, &mut server, true, 15.8, 15.8), Some(Request::Replace(_))));
+    assert!(matches!(exchange(&mut b, &mut server, true, 15.9, 17.0), Some(Request::List { .. })));
+    assert_eq!(b.status().members.len(), 2);
+    run(&mut b, &mut server, true, 17.5);
+    assert_eq!(b.status().members.len(), 1);
+}
+
+#[test]
+fn keys_are_let_go_in_the_claim_only_when_their_work_has_ended() {
+    let (mut server, mut a, mut b) = (Server::default(), member("a", "r"), member("b", "r"));
+    let claims: Vec<_> = run(&mut a, &mut server, true, 0.0).iter().filter_map(claimed).collect();
+    assert_eq!(claims, [r#"{"rule":"r","members":[]}"#, r#"{"rule":"r","members":["a"]}"#]);
+    run(&mut b, &mut server, true, 1.0);
+    // Work goes on that is to be b's: a claims what it did, but begins nothing of it.
+    let claims: Vec<_> = run(&mut a, &mut server, false, 2.0).iter().filter_map(claimed).collect();
+    assert_eq!(claims, [r#"{"rule":"r","members":["a"]}"#]);
+    let shared: Vec<usize> = (0..KEYS).filter(|number| a.assignment().serves(&key(*number))).collect();
+    assert!(!shared.is_empty() && shared.len() < KEYS);
+    run(&mut b, &mut server, true, 2.5);
+    assert_eq!((0..KEYS).filter(|number| b.assignment().serves(&key(*number))).count(), 0);
+    // It has ended.
+    let claims: Vec<_> = run(&mut a, &mut server, true, 2.6).iter().filter_map(claimed).collect();
+    assert_eq!(claims, [r#"{"rule":"r","members":["a","b"]}"#]);
+    run(&mut b, &mut server, true, 4.5);
+    assert_eq!((0..KEYS).filter(|number| b.assignment().serves(&key(*number))).count(), KEYS - shared.len());
+}
+
+#[test]
+fn members_of_another_rule_wait_until_those_who_serve_are_gone() {
+    let (mut server, mut old, mut new) = (Server::default(), member("a", "v1"), member("b", "v2"));
+    let serves =
+        |machine: &Machine| (0..KEYS).filter(|number| machine.assignment().serves(&key(*number))).count();
+    run(&mut old, &mut server, true, 0.0);
+    for now in [1.0, 3.0, 5.0] {
+        run(&mut new, &mut server, true, now);
+        run(&mut old, &mut server, true, now + 1.0);
+        assert_eq!((serves(&old), serves(&new)), (KEYS, 0), "at {now}");
+    }
+    let release = old.release(at(7.0)).unwrap();
+    server.execute(&release).unwrap();
+    run(&mut new, &mut server, true, 8.0);
+    assert_eq!(serves(&new), KEYS);
+}
+
+#[test]
+fn fields_of_coordinated_election_are_left_alone() {
+    let (mut server, mut machine) = (Server::default(), candidate("a"));
+    run(&mut machine, &mut server, true, 0.0);
+    let lease = server.leases.get_mut("op").unwrap();
+    lease.0["spec"]["preferredHolder"] = "x".into();
+    lease.0["spec"]["strategy"] = "OldestEmulationVersion".into();
+    let changed = lease.clone();
+    server.put(&changed);
+    run(&mut machine, &mut server, true, 3.0);
+    let spec = &server.leases["op"].0["spec"];
+    assert_eq!(
+        (&spec["preferredHolder"], &spec["strategy"]),
+        (&"x".into(), &"OldestEmulationVersion".into())
+    );
+    assert!(spec["renewTime"].as_str().unwrap().ends_with(":03.000000Z") && machine.fence().is_some());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
