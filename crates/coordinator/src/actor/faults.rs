@@ -32,9 +32,9 @@ impl Actor {
             self.last_fault = Some(now);
             let (runtime, entry) = (Arc::clone(&self.runtime), Arc::clone(&self.entry));
             let record = runtime.restarted(&entry.spec.name, fault.what(), message);
-            let everywhere = Serving::unlimited().permit;
+            let everywhere = Serving::unlimited();
             self.reports.spawn(async move {
-                runtime.record(&record, entry.spec.component(), &everywhere).await;
+                runtime.record(&record, entry.spec.component(), &everywhere.permit).await;
             });
         }
         self.paused = Some(after(now, RESTART.delay(self.faults_in_a_row, &self.random)));
