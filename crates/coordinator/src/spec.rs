@@ -43,7 +43,9 @@ pub struct ObserverSpec {
     pub freshness: Freshness,
     /// How failed keys are retried.
     pub backoff: Backoff,
-    /// How long serving one key may take: what takes longer hangs, and is ended and restarted. 10 minutes by default.
+    /// How long serving one key may take: what takes longer hangs, and is ended and restarted. 10 minutes by default;
+    /// `Duration::MAX` is for ever. It goes by the coordinator's clock: who advances a clock by hand while other threads
+    /// are at work makes them hang.
     pub hangs_after: Duration,
     /// Kinds whose objects wake those of the primary kind that use them.
     pub triggers: Vec<Trigger>,
