@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -15,6 +15,12 @@ use tokio::sync::oneshot;
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
+
+    /// How long it has been since some moment in the past, by a clock that nobody sets. As [`now`](Self::now) shows it
+    /// by default, which is right for clocks that only go forward.
+    fn steady(&self) -> Duration {
+        Duration::try_from(self.now().duration_since(Timestamp::MIN)).unwrap_or_default()
+    }
 
     /// Completes when the clock shows `deadline` or later.
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()>;
@@ -39,6 +45,11 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn steady(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
     }
 
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {

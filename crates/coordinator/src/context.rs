@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::entry::Entry;
 use crate::freshness::Expectation;
+use crate::leadership::Permit;
 use crate::runtime::Runtime;
 use crate::{BoxError, Clock, Emission, EventRecord, Object, Plan, Step, View, Write, WriteError};
 
@@ -20,6 +21,7 @@ pub struct Context {
     entry: Arc<Entry>,
     view: View,
     trace: Arc<Mutex<Trace>>,
+    permit: Permit,
 }
 
 /// What has been written while a key was served.
@@ -32,8 +34,8 @@ pub(crate) struct Trace {
 }
 
 impl Context {
-    pub(crate) fn new(runtime: Arc<Runtime>, entry: Arc<Entry>, view: View) -> Self {
-        Self { runtime, entry, view, trace: Arc::default() }
+    pub(crate) fn new(runtime: Arc<Runtime>, entry: Arc<Entry>, view: View, permit: Permit) -> Self {
+        Self { runtime, entry, view, trace: Arc::default(), permit }
     }
 
     /// The observer's view, as it was when it began to serve this key. Empty for a callback of emitted events.
@@ -59,8 +61,12 @@ impl Context {
 
     /// Writes, and returns the object as the server answered it: none where it answers with a status, as it does to
     /// most deletes. The key is not served again before the write is visible in the observer's view.
+    ///
+    /// Where there are several replicas it is refused, or given up, when this one may not write any more
+    /// ([`WriteError::is_fenced`]); and when the key has been served, whoever keeps the context.
     pub async fn write(&self, write: Write) -> Result<Option<Object>, WriteError> {
-        let result = self.runtime.write(&write, self.entry.spec.component()).await;
+        let result = self.runtime.write(&write, self.entry.spec.component(), &self.permit).await;
+        self.entry.gauge.wrote(write.verb(), &result);
         let mut trace = self.trace.lock();
         match &result {
             Ok(answer) => {
@@ -82,26 +88,32 @@ impl Context {
                 Step::Write(write) => {
                     self.write(write).await?;
                 }
-                Step::Emit(event) => self.runtime.bus.emit(&event),
+                Step::Emit(event) => self.runtime.bus.emit(&event).await,
                 Step::Record(record) => self.record(*record).await,
             }
         }
         Ok(())
     }
 
-    /// Tells the observers that subscribed to events of type `T`.
-    pub fn emit<T: Send + Sync + 'static>(&self, event: T) {
-        self.runtime.bus.emit(&Emission::new(event));
+    /// Tells the observers that subscribed to events of type `T`; completes when those who want to lose none have room
+    /// for it.
+    pub async fn emit<T: Send + Sync + 'static>(&self, event: T) {
+        self.runtime.bus.emit(&Emission::new(event)).await;
     }
 
     /// Records a Kubernetes Event, best effort.
     pub async fn record(&self, event: EventRecord) {
-        self.runtime.record(&event, self.entry.spec.component()).await;
+        self.runtime.record(&event, self.entry.spec.component(), &self.permit).await;
     }
 
     /// Cancelled when the observer is removed. When the coordinator shuts down, what serves a key is dropped.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.entry.cancel
+    }
+
+    /// Completes when serving the key must end at once.
+    pub(crate) async fn revoked(&self) {
+        self.permit.revoked().await;
     }
 
     pub(crate) fn take_trace(&self) -> Trace {

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -15,31 +16,33 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
 use crate::actor::Actor;
-use crate::bus::Bus;
+use crate::bus::{Bus, Overflow};
 use crate::entry::{Behaviour, Entry};
 use crate::feeds::{Feeds, Subscription};
+use crate::leadership::{self, Choice, Duty};
 use crate::recorder::Recorder;
 use crate::runtime::Runtime;
 use crate::wire::Source;
 use crate::{
-    AddError, BoxError, Clock, Context, Detail, Event, IntoAction, Key, Kind, Observer, ObserverSpec, Plan,
-    PlanError, Random, Reconciler, RunError, Status, SystemClock, View, Watch, emitted, idle, listwatch,
+    AddError, BoxError, Clock, Context, Detail, Election, Event, IntoAction, Key, Kind, Observer,
+    ObserverSpec, Plan, PlanError, Random, Reconciler, Right, RunError, Sharding, Status, SystemClock, View,
+    Watch, Why, emitted, idle, listwatch, metrics, report,
 };
 
 /// Watches the API server once a kind and scope, and serves many observers. Cheap to clone; clones are the same one.
 #[derive(Clone)]
 pub struct Coordinator {
-    runtime: Arc<Runtime>,
-    registry: Arc<Mutex<Registry>>,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) registry: Arc<Mutex<Registry>>,
     /// Notified when there is an observer or a feed to start.
-    changed: Arc<Notify>,
+    pub(crate) changed: Arc<Notify>,
 }
 
 #[derive(Default)]
-struct Registry {
-    entries: BTreeMap<String, Arc<Entry>>,
-    to_start: Vec<Arc<Entry>>,
-    running: bool,
+pub(crate) struct Registry {
+    pub(crate) entries: BTreeMap<String, Arc<Entry>>,
+    pub(crate) to_start: Vec<Arc<Entry>>,
+    pub(crate) running: bool,
     /// How many callbacks have been named.
     named: usize,
 }
@@ -50,6 +53,8 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     seed: u64,
     instance: String,
+    regarding: Option<ObjectReference>,
+    leadership: Option<Choice>,
 }
 
 impl Builder {
@@ -74,18 +79,46 @@ impl Builder {
         self
     }
 
+    /// Sets what Kubernetes Events about observers themselves, such as their restarts, are about; the
+    /// [Pod that this is](crate::own_pod) if the environment says so, and else the namespace of the client.
+    #[must_use]
+    pub fn regarding(mut self, reference: ObjectReference) -> Self {
+        self.regarding = Some(reference);
+        self
+    }
+
+    /// Makes it one of several replicas of which one serves, the leader. Instead of [`sharding`](Self::sharding).
+    #[must_use]
+    pub fn election(mut self, election: Election) -> Self {
+        self.leadership = Some(Choice::Election(election));
+        self
+    }
+
+    /// Makes it one of several replicas that share out the keys. Instead of [`election`](Self::election).
+    #[must_use]
+    pub fn sharding(mut self, sharding: Sharding) -> Self {
+        self.leadership = Some(Choice::Sharding(sharding));
+        self
+    }
+
     /// The coordinator. Nothing is watched until it [runs](Coordinator::run).
     pub fn build(self) -> Coordinator {
         let changed = Arc::new(Notify::new());
         let activity = Arc::new(Activity::default());
         let runtime = Runtime {
-            client: self.client,
             clock: self.clock,
             random: Random::seeded(self.seed),
             feeds: Arc::new(Feeds::new(Arc::clone(&activity), Arc::clone(&changed))),
             bus: Bus::new(Arc::clone(&activity)),
             recorder: Recorder::new(self.instance),
+            regarding: self
+                .regarding
+                .or_else(report::own_pod)
+                .unwrap_or_else(|| report::namespace(self.client.default_namespace())),
+            client: self.client,
             activity,
+            duty: self.leadership.as_ref().map(|choice| Arc::new(Duty::new(choice.times()))),
+            leadership: self.leadership,
         };
         Coordinator { runtime: Arc::new(runtime), registry: Arc::default(), changed }
     }
@@ -94,7 +127,14 @@ impl Builder {
 impl Coordinator {
     /// A coordinator that speaks through this client, with settings to choose.
     pub fn builder(client: Client) -> Builder {
-        Builder { client, clock: Arc::new(SystemClock), seed: rand::random(), instance: "xebec".to_owned() }
+        Builder {
+            client,
+            clock: Arc::new(SystemClock),
+            seed: rand::random(),
+            instance: "xebec".to_owned(),
+            regarding: None,
+            leadership: None,
+        }
     }
 
     /// A coordinator that speaks through this client.
@@ -121,8 +161,7 @@ impl Coordinator {
         F: Fn(Event, Context) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoAction> + Send + 'static,
     {
-        let callback = move |event, cx| callback(event, cx).map(IntoAction::into_action).boxed();
-        self.add(spec, Behaviour::Callback(Box::new(callback)))
+        self.add(spec, Behaviour::callback(callback))
     }
 
     /// Calls back for every change of a kind in the whole cluster: `coordinator.on(|event: Event<Pod>, cx| …)`.
@@ -150,9 +189,32 @@ impl Coordinator {
     /// `coordinator.on_emitted(|change: Arc<ConfigChanged>, cx| …)`.
     ///
     /// At most 1024 events wait for it; if it is slower than that, the oldest are lost, which its status counts as
-    /// gaps. An error is retried with the same event. Returns the name it was given, by which it may be
-    /// [removed](Self::remove).
+    /// gaps; see [`on_every_emitted`](Self::on_every_emitted) to lose none. An error is retried with the same event.
+    /// Returns the name it was given, by which it may be [removed](Self::remove).
     pub fn on_emitted<T, F, Fut>(&self, callback: F) -> String
+    where
+        T: Send + Sync + 'static,
+        F: Fn(Arc<T>, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoAction> + Send + 'static,
+    {
+        self.on_emitted_with(Overflow::default(), callback)
+    }
+
+    /// The same as [`on_emitted`](Self::on_emitted), and nothing is lost: while `capacity` events wait for it, whoever
+    /// emits another waits, too.
+    ///
+    /// That is, an observer that emits in its plan serves the key for as long. Observers that so wait for each other in a
+    /// circle stand still until one of them [hangs](crate::ObserverSpec::hangs_after), is ended, and tries again.
+    pub fn on_every_emitted<T, F, Fut>(&self, capacity: usize, callback: F) -> String
+    where
+        T: Send + Sync + 'static,
+        F: Fn(Arc<T>, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoAction> + Send + 'static,
+    {
+        self.on_emitted_with(Overflow::Waits { capacity: capacity.max(1) }, callback)
+    }
+
+    fn on_emitted_with<T, F, Fut>(&self, overflow: Overflow, callback: F) -> String
     where
         T: Send + Sync + 'static,
         F: Fn(Arc<T>, Context) -> Fut + Send + Sync + 'static,
@@ -163,7 +225,7 @@ impl Coordinator {
             Some(event) => callback(event, cx).map(IntoAction::into_action).boxed(),
             None => futures::future::ready(Err(BoxError::from("an event of another type"))).boxed(),
         };
-        let letters = self.runtime.bus.subscribe(type_id);
+        let letters = self.runtime.bus.subscribe(type_id, overflow);
         let behaviour = Behaviour::Emitted { type_id, letters, callback: Box::new(callback) };
         let short = type_name::<T>().rsplit("::").next().unwrap_or_default().to_lowercase();
         self.add_named(&format!("on-{short}"), behaviour, |name| {
@@ -179,7 +241,7 @@ impl Coordinator {
         registry.to_start.retain(|other| !Arc::ptr_eq(other, &entry));
         drop(registry);
         entry.cancel.cancel();
-        if let Behaviour::Emitted { type_id, letters, .. } = &entry.behaviour {
+        if let Behaviour::Emitted { type_id, letters, .. } = &*entry.behaviour {
             self.runtime.bus.unsubscribe(*type_id, letters);
         }
         self.runtime.activity.bump();
@@ -190,7 +252,7 @@ impl Coordinator {
     pub fn plan(&self, observer: &str, key: &Key) -> Result<Plan, PlanError> {
         let entry = self.registry.lock().entries.get(observer).map(Arc::clone);
         let entry = entry.ok_or_else(|| PlanError::NoSuchObserver(observer.to_owned()))?;
-        let Behaviour::Observer(pure) = &entry.behaviour else {
+        let Behaviour::Observer(pure) = &*entry.behaviour else {
             return Err(PlanError::MakesNoPlans(observer.to_owned()));
         };
         let tables = entry.view.load_full().ok_or_else(|| PlanError::NotSynced(observer.to_owned()))?;
@@ -203,12 +265,46 @@ impl Coordinator {
         self.entries().iter().map(|entry| entry.spec.clone()).collect()
     }
 
+    /// The rights that the election or the sharding needs, in the namespace of its Leases; those of the observers are
+    /// in their [specs](Self::specs).
+    pub fn leadership_rights(&self) -> Vec<Right> {
+        self.runtime.leadership.as_ref().map(Choice::rights).unwrap_or_default()
+    }
+
     /// How the observers and their watches fare.
     pub fn status(&self) -> Status {
         Status {
-            observers: self.entries().iter().map(|entry| entry.status()).collect(),
+            observers: self.entries().iter().map(|entry| entry.status(self.runtime.clock.now())).collect(),
             watches: self.runtime.feeds.statuses(),
+            leadership: self.runtime.duty.as_ref().map(|duty| duty.status()),
         }
+    }
+
+    /// What a monitoring system wants to know of it, as the text that Prometheus reads: how the watches fare, how long
+    /// the observers' queues are, how long serving takes, what fails. All labels are bounded: names of observers, kinds,
+    /// verbs, outcomes and states.
+    pub fn metrics(&self) -> String {
+        metrics::render(&self.entries(), &self.runtime)
+    }
+
+    /// Why an observer does, or does not, serve a key: what woke it, what it waits for, what came of it last, and what
+    /// would be done about it now. Nothing is done.
+    pub fn why(&self, observer: &str, key: &Key) -> Result<Why, PlanError> {
+        let entry = self.registry.lock().entries.get(observer).map(Arc::clone);
+        let entry = entry.ok_or_else(|| PlanError::NoSuchObserver(observer.to_owned()))?;
+        let at = self.runtime.clock.now();
+        let (waiting, trail, failures) = entry.desk.lock().look_up(key);
+        Ok(Why {
+            observer: observer.to_owned(),
+            key: key.clone(),
+            at,
+            health: entry.status(at).health,
+            waiting,
+            woken: trail.woken,
+            served: trail.served,
+            failures,
+            plan: self.plan(observer, key),
+        })
     }
 
     /// Completes when everything that had been written to the API server when it was called has been seen, and all
@@ -223,9 +319,13 @@ impl Coordinator {
 
     /// Runs until `shutdown` is cancelled, and then ends at once: all tasks are ended and joined when it returns.
     /// It may be run again.
+    ///
+    /// One of several replicas first lets the work in flight end, for a third of its lease at most, and then hands
+    /// over to the others.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<(), RunError> {
         let running = Running::begin(self)?;
         let mut tasks = JoinSet::new();
+        let leadership = leadership::Driver::start(&self.runtime);
         loop {
             self.start_observers(&mut tasks, &running.stop);
             self.start_feeds(&mut tasks, &running.stop);
@@ -236,10 +336,12 @@ impl Coordinator {
                 () = self.changed.notified() => {}
             }
         }
+        leadership.retire().await;
         running.stop.cancel();
         while let Some(end) = tasks.join_next().await {
             log_panic(end);
         }
+        leadership.end().await;
         Ok(())
     }
 
@@ -249,7 +351,7 @@ impl Coordinator {
             .into_iter()
             .map(|entry| {
                 let sources: Vec<Source> = entry.spec.watches.iter().flat_map(Source::of).collect();
-                let ends: Vec<Option<Subscription>> = sources.iter().map(|_| None).collect();
+                let ends: Vec<Option<Arc<Subscription>>> = sources.iter().map(|_| None).collect();
                 (entry, sources, ends, Arc::new(Notify::new()))
             })
             .collect();
@@ -258,19 +360,19 @@ impl Coordinator {
             for (entry, sources, ends, signal) in &mut starting {
                 for (source, end) in sources.iter().zip(ends).filter(|(source, _)| source.detail == detail) {
                     let (delivery, signal) = (entry.spec.delivery, Arc::clone(signal));
-                    *end = Some(self.runtime.feeds.subscribe(source, delivery, signal));
+                    *end = Some(Arc::new(self.runtime.feeds.subscribe(source, delivery, signal)));
                 }
             }
         }
         for (entry, _, ends, signal) in starting {
             let (runtime, stop) = (Arc::clone(&self.runtime), stop.clone());
-            if let Behaviour::Emitted { .. } = entry.behaviour {
+            if let Behaviour::Emitted { .. } = &*entry.behaviour {
                 tasks.spawn(emitted::run(runtime, entry, stop));
                 continue;
             }
             let ends = Arc::new(ends.into_iter().flatten().collect::<Vec<_>>());
             entry.subscriptions.store(Some(Arc::clone(&ends)));
-            tasks.spawn(Actor::new(runtime, entry, ends, signal).run(stop));
+            tasks.spawn(Actor::new(runtime, entry, &ends, signal).run(stop));
         }
         self.runtime.activity.bump();
     }
@@ -289,17 +391,10 @@ impl Coordinator {
     }
 
     fn add(&self, spec: ObserverSpec, behaviour: Behaviour) -> Result<(), AddError> {
-        let name = spec.name.clone().into_owned();
-        if spec.watches.is_empty() {
-            return Err(AddError::WatchesNothing(name));
-        }
-        let watched = |kind: &Kind| spec.watches.iter().any(|watch| watch.kind == *kind);
-        if let Some(index) = spec.indexes.iter().find(|index| !watched(index.kind())) {
-            return Err(AddError::IndexOfUnwatchedKind { observer: name, index: index.name() });
-        }
+        spec.check()?;
         let mut registry = self.registry.lock();
-        if registry.entries.contains_key(&name) {
-            return Err(AddError::DuplicateName(name));
+        if registry.entries.contains_key(&*spec.name) {
+            return Err(AddError::DuplicateName(spec.name.into_owned()));
         }
         registry.insert(Entry::new(spec, behaviour));
         drop(registry);

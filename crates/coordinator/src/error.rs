@@ -1,5 +1,6 @@
 //! What can fail, one type an operation.
 
+use crate::leadership::Fenced;
 use crate::{Key, Write};
 
 /// Any error an observer may return: it is logged, shown in the status, and the key is retried.
@@ -22,6 +23,20 @@ pub enum AddError {
         /// The index.
         index: &'static str,
     },
+    /// A trigger goes by an index over the primary kind.
+    #[error("observer {observer} has a trigger by {index}, which is no index over its primary kind")]
+    TriggerWithoutIndex {
+        /// The observer.
+        observer: String,
+        /// The index.
+        index: &'static str,
+    },
+    /// Only what is there can be replaced or changed.
+    #[error("there is no observer named {0} to replace")]
+    NoSuchObserver(String),
+    /// The name of an observer stays: field managers, metrics and the command line go by it.
+    #[error("observer {0} cannot be renamed to {1}")]
+    Renamed(String, String),
 }
 
 /// A write that the server refused, or whose answer was lost.
@@ -42,6 +57,11 @@ impl WriteError {
             kube::Error::Api(status) => Some(status),
             _ => None,
         }
+    }
+
+    /// Whether it was not sent, or given up, because this replica leads no more, or serves the key no more.
+    pub fn is_fenced(&self) -> bool {
+        matches!(&*self.source, kube::Error::Service(source) if source.is::<Fenced>())
     }
 }
 

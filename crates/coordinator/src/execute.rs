@@ -8,6 +8,7 @@ use kube::core::request::{Error as RequestError, Request as RequestBuilder};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::leadership::{Fenced, Permit};
 use crate::runtime::Runtime;
 use crate::write::{Operation, Patch};
 use crate::{Kind, Object, Write, WriteError};
@@ -22,15 +23,29 @@ struct NoAnswer;
 
 impl Runtime {
     /// Writes, as `manager` where the write names no other; returns the object written, none if the server answered
-    /// with a status. Deleting what is not there succeeds.
-    pub(crate) async fn write(&self, write: &Write, manager: &str) -> Result<Option<Object>, WriteError> {
+    /// with a status. Deleting what is not there succeeds. Nothing is written that `permit` does not cover: it is not
+    /// sent, and what is under way is given up.
+    pub(crate) async fn write(
+        &self,
+        write: &Write,
+        manager: &str,
+        permit: &Permit,
+    ) -> Result<Option<Object>, WriteError> {
+        let failed = |error| WriteError { write: write.clone(), source: Box::new(error) };
+        let writing =
+            permit.write(&*self.clock).map_err(|fenced| failed(kube::Error::Service(fenced.into())))?;
         let answer = match request(write, manager) {
             Ok(request) => tokio::select! {
+                biased;
+                () = permit.fenced(&*self.clock) => Err(kube::Error::Service(Fenced.into())),
                 answer = self.client.request_text(request) => answer,
                 () = self.sleep(ANSWER_MAX) => Err(kube::Error::Service(NoAnswer.into())),
             },
             Err(error) => Err(kube::Error::BuildRequest(error)),
         };
+        if is_answered(&answer) {
+            writing.answered();
+        }
         match answer {
             Ok(body) => Ok(written(write.target.kind(), body)),
             Err(kube::Error::Api(status))
@@ -38,8 +53,17 @@ impl Runtime {
             {
                 Ok(None)
             }
-            Err(error) => Err(WriteError { write: write.clone(), source: Box::new(error) }),
+            Err(error) => Err(failed(error)),
         }
+    }
+}
+
+/// Whether a write has happened by now, or never will.
+fn is_answered(answer: &Result<String, kube::Error>) -> bool {
+    match answer {
+        Ok(_) | Err(kube::Error::BuildRequest(_)) => true,
+        Err(kube::Error::Api(status)) => status.code < 500,
+        Err(_) => false,
     }
 }
 

@@ -33,7 +33,8 @@ async fn quiet(runtime: &Runtime, entries: &impl Fn() -> Vec<Arc<Entry>>) -> u64
     loop {
         let count = runtime.activity.count();
         let listing = runtime.feeds.all().iter().any(|feed| feed.state() == WatchState::Listing);
-        if !listing && entries().iter().all(|entry| entry.is_quiet()) {
+        let settled = runtime.duty.as_ref().is_none_or(|duty| duty.is_settled(runtime.clock.now()));
+        if settled && !listing && entries().iter().all(|entry| entry.is_quiet()) {
             return count;
         }
         runtime.activity.after(count).await;
@@ -42,7 +43,7 @@ async fn quiet(runtime: &Runtime, entries: &impl Fn() -> Vec<Arc<Entry>>) -> u64
 
 /// Lists a feed's source from the server, and waits until the feed has seen at least that. False if it must be asked
 /// again.
-async fn agrees_with_server(runtime: &Runtime, feed: &Feed) -> bool {
+pub(crate) async fn agrees_with_server(runtime: &Runtime, feed: &Feed) -> bool {
     if matches!(feed.state(), WatchState::Missing | WatchState::Forbidden(_)) {
         return true;
     }

@@ -87,23 +87,29 @@
 //!
 //! # What holds
 //!
-//! - Work is by key. Ready keys are served first in, first out; a key waits at most once, and is never served twice at
-//!   the same time. What arrives meanwhile is one more turn, at the end of the queue.
+//! - Work is by key. Ready keys are served first in, first out, by [`Priority`], and none waits for ever; a key waits at
+//!   most once, and is never served twice at the same time. What arrives meanwhile is one more turn, at the end of the
+//!   queue.
 //! - A plan sees only what `wake` has been told of, so that no wake-up is lost, and it sees all that the last plan for
 //!   its key has written, so that nothing is created twice: after a write the key is held back until the write is in
 //!   the observer's view (its *own echo*). An echo wakes like any change, but does not cut a back-off short.
 //! - Views are immutable snapshots: no reader, however slow or dead, can stall a watch, and no observer another.
 //! - A late observer gets a snapshot (as `Added`) and then the changes, atomically. A relist tells only what differs,
 //!   deletions included. Deletions carry the last state.
-//! - An error is retried with exponential back-off by key; a panic restarts that observer alone. Both are counted in
-//!   [`Coordinator::status`].
+//! - An error is retried with exponential back-off by key. A panic, or serving a key for longer than the spec
+//!   [allows](ObserverSpec::hangs_after), restarts that observer alone. All this is counted in [`Coordinator::status`] and
+//!   [`Coordinator::metrics`], and a restart is told in a Kubernetes Event. [`Coordinator::why`] says of any key what woke
+//!   it and what it waits for.
+//! - Observers are added, removed, [replaced](Coordinator::replace) and [reconfigured](Coordinator::reconfigure) while the
+//!   coordinator runs; no key that waits is lost by it, and none is served by two.
 //! - A kind that is missing or forbidden is a visible state ([`WatchState`]), is retried, and stops nothing else.
 //! - All time is from a [`Clock`], all chance from a seed.
 //!
 //! # Where to start reading
 //!
-//! [`Observer`] and [`View`], then [`Plan`] and [`Write`]; of the inside, `mailbox` (the queue), `store` (a snapshot),
-//! `feed` (a watch and its subscribers), `actor` (an observer at work).
+//! [`Observer`] and [`View`], then [`Plan`] and [`Write`]; of the inside, `mailbox` (the queue), `desk` (all that is
+//! known of an observer's keys), `store` (a snapshot), `feed` (a watch and its subscribers), `actor` (an observer at
+//! work), `succession` (one going on in the place of another).
 
 mod activity;
 mod actor;
@@ -113,6 +119,7 @@ mod catch_up;
 mod clock;
 mod context;
 mod coordinator;
+mod desk;
 mod emitted;
 mod entry;
 mod error;
@@ -121,27 +128,39 @@ mod execute;
 mod feed;
 mod feeds;
 mod freshness;
+mod gauge;
 mod idle;
 mod index;
 mod indexing;
 mod key;
 mod kind;
+mod leadership;
 mod listwatch;
 mod mailbox;
+mod metrics;
 mod object;
 mod observer;
 mod payload;
 mod pending;
 mod plan;
+mod pure;
+mod ready;
 mod record;
 mod recorder;
+mod replace;
+mod report;
 mod runtime;
 mod selector;
 mod serve;
 mod spec;
 mod status;
 mod store;
+mod succession;
+mod trail;
+mod trigger;
 mod view;
+mod weak;
+mod why;
 mod wire;
 mod write;
 
@@ -154,11 +173,17 @@ pub use event::Event;
 pub use index::Index;
 pub use key::Key;
 pub use kind::Kind;
+pub use leadership::{Election, LeadershipStatus, Member, Sharding};
 pub use object::{DecodeError, Object, Owner};
 pub use observer::{Action, IntoAction, Observer, Reconciler, default_wake};
 pub use plan::{Emission, Plan, Step};
+pub use ready::Priority;
 pub use record::{EventRecord, Severity, reference_to};
+pub use report::own_pod;
 pub use spec::{Delivery, Detail, Freshness, ObserverSpec, OptionSpec, Right, Scope, Watch};
 pub use status::{Health, LastError, ObserverStatus, Status, WatchState, WatchStatus};
+pub use trigger::Trigger;
 pub use view::{Table, View};
+pub use weak::WeakCoordinator;
+pub use why::{Cause, Served, Waiting, Why, Woken};
 pub use write::{Operation, Patch, Write};

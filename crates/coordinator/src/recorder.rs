@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use parking_lot::Mutex;
 use serde_json::json;
 
+use crate::leadership::Permit;
 use crate::runtime::Runtime;
 use crate::{EventRecord, Key, Severity, Write};
 
@@ -55,6 +56,11 @@ impl Recorder {
         Self { instance, memory: Mutex::default() }
     }
 
+    /// How this process is called.
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
+    }
+
     /// The key and count of the series that this record continues, if there is one.
     fn continued(&self, identity: &Identity, now: Timestamp) -> Option<(Key, i32)> {
         let mut memory = self.memory.lock();
@@ -82,18 +88,23 @@ impl Recorder {
 
 impl Runtime {
     /// Records an Event as `component`. A failure is logged, nothing else: Events are best effort.
-    pub(crate) async fn record(&self, record: &EventRecord, component: &str) {
-        if let Err(error) = self.try_record(record, component).await {
+    pub(crate) async fn record(&self, record: &EventRecord, component: &str, permit: &Permit) {
+        if let Err(error) = self.try_record(record, component, permit).await {
             tracing::warn!(component, reason = record.reason, %error, "cannot record an event");
         }
     }
 
-    async fn try_record(&self, record: &EventRecord, component: &str) -> Result<(), crate::BoxError> {
+    async fn try_record(
+        &self,
+        record: &EventRecord,
+        component: &str,
+        permit: &Permit,
+    ) -> Result<(), crate::BoxError> {
         let now = self.clock.now();
         let identity = identity(record, component);
         if let Some((key, count)) = self.recorder.continued(&identity, now) {
             let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
-            match self.write(&Write::merge(key, series), component).await {
+            match self.write(&Write::merge(key, series), component, permit).await {
                 Ok(_) => return Ok(()),
                 // It has expired meanwhile: a new one.
                 Err(error) if error.status().is_some_and(|status| status.code == 404) => {}
@@ -102,7 +113,7 @@ impl Runtime {
         }
         let event = self.kubernetes_event(record, component, now);
         self.recorder.remember(identity, Key::of(&event), now);
-        self.write(&Write::create(&event)?, component).await?;
+        self.write(&Write::create(&event)?, component, permit).await?;
         Ok(())
     }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 
 use crate::activity::Activity;
 use crate::bus::Bus;
 use crate::feeds::Feeds;
+use crate::leadership::{Choice, Duty};
 use crate::recorder::Recorder;
 use crate::{Clock, Random};
 
@@ -20,6 +22,11 @@ pub(crate) struct Runtime {
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) bus: Bus,
     pub(crate) recorder: Recorder,
+    /// What Kubernetes Events about observers themselves are about.
+    pub(crate) regarding: ObjectReference,
+    /// Whether it is one of several replicas, and what it may do then; none if it is alone.
+    pub(crate) leadership: Option<Choice>,
+    pub(crate) duty: Option<Arc<Duty>>,
 }
 
 impl Runtime {

@@ -1,10 +1,11 @@
 //! What an observer is, as data: from it come its watches, RBAC rules, options and reference page.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use kube::Resource;
 
-use crate::{Backoff, Index, Kind};
+use crate::{AddError, Backoff, Index, Kind, Trigger};
 
 /// What an observer is and wants, as data.
 ///
@@ -42,8 +43,16 @@ pub struct ObserverSpec {
     pub freshness: Freshness,
     /// How failed keys are retried.
     pub backoff: Backoff,
+    /// How long serving one key may take: what takes longer hangs, and is ended and restarted. 10 minutes by default;
+    /// `Duration::MAX` is for ever. It goes by the coordinator's clock: who advances a clock by hand while other threads
+    /// are at work makes them hang.
+    pub hangs_after: Duration,
+    /// Kinds whose objects wake those of the primary kind that use them.
+    pub triggers: Vec<Trigger>,
     /// The name under which it reports Kubernetes events and owns fields, where that is not its name.
     pub reports_as: Option<Cow<'static, str>>,
+    /// Whether it runs on every replica where there are several, and not on the one that leads, or has the key.
+    pub every_replica: bool,
 }
 
 impl ObserverSpec {
@@ -60,7 +69,10 @@ impl ObserverSpec {
             delivery: Delivery::Levels,
             freshness: Freshness::Key,
             backoff: Backoff::default(),
+            hangs_after: Duration::from_mins(10),
+            triggers: Vec::new(),
             reports_as: None,
+            every_replica: false,
         }
     }
 
@@ -120,11 +132,76 @@ impl ObserverSpec {
         self
     }
 
+    /// Sets how long serving one key may take, see [`hangs_after`](Self::hangs_after).
+    #[must_use]
+    pub fn hangs_after(mut self, limit: Duration) -> Self {
+        self.hangs_after = limit;
+        self
+    }
+
+    /// Wakes the primary objects that use an object of kind `K` whenever that changes: "watch Secrets, wake the
+    /// Deployments that use them". `index` is one of its indexes over the primary kind, and says what each object uses,
+    /// see [`Trigger`]. Watches all of `K` if it does not watch `K` yet.
+    ///
+    /// ```
+    /// use k8s_openapi::api::core::v1::{Pod, Secret};
+    /// use xebec_coordinator::{Index, ObserverSpec, Watch};
+    ///
+    /// let secrets = |pod: &Pod| -> Vec<String> {
+    ///     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    ///     volumes.filter_map(|volume| volume.secret.as_ref()?.secret_name.clone()).collect()
+    /// };
+    /// let spec = ObserverSpec::new("rotator", "restarts Pods whose Secrets change")
+    ///     .watch(Watch::of::<Pod>())
+    ///     .index(Index::new("secrets", secrets))
+    ///     .wakes_users_of::<Secret>("secrets");
+    /// assert_eq!(spec.watches.len(), 2);
+    /// ```
+    #[must_use]
+    pub fn wakes_users_of<K: Resource<DynamicType = ()>>(self, index: &'static str) -> Self {
+        self.wakes_users_of_kind(Kind::of::<K>(), index)
+    }
+
+    /// The same as [`wakes_users_of`](Self::wakes_users_of) for a kind known at run time.
+    #[must_use]
+    pub fn wakes_users_of_kind(mut self, kind: Kind, index: &'static str) -> Self {
+        if !self.watches.iter().any(|watch| watch.kind == kind) {
+            self.watches.push(Watch::kind(kind.clone()));
+        }
+        self.triggers.push(Trigger { kind, index });
+        self
+    }
+
     /// Sets the name under which it reports Kubernetes events and owns fields.
     #[must_use]
     pub fn reports_as(mut self, component: impl Into<Cow<'static, str>>) -> Self {
         self.reports_as = Some(component.into());
         self
+    }
+
+    /// Runs on every replica, whether or not it leads: for caches, metrics, and whatever writes nothing that another
+    /// replica's would collide with. Its writes are not fenced.
+    #[must_use]
+    pub fn on_every_replica(mut self) -> Self {
+        self.every_replica = true;
+        self
+    }
+
+    /// Whether it can be an observer of anything.
+    pub(crate) fn check(&self) -> Result<(), AddError> {
+        let observer = self.name.clone().into_owned();
+        let Some(primary) = self.primary() else { return Err(AddError::WatchesNothing(observer)) };
+        let watched = |kind: &Kind| self.watches.iter().any(|watch| watch.kind == *kind);
+        if let Some(index) = self.indexes.iter().find(|index| !watched(index.kind())) {
+            return Err(AddError::IndexOfUnwatchedKind { observer, index: index.name() });
+        }
+        let indexed = |trigger: &Trigger| {
+            self.indexes.iter().any(|index| index.name() == trigger.index && index.kind() == primary)
+        };
+        match self.triggers.iter().find(|trigger| !indexed(trigger)) {
+            Some(trigger) => Err(AddError::TriggerWithoutIndex { observer, index: trigger.index }),
+            None => Ok(()),
+        }
     }
 
     /// The kind of the first watch.

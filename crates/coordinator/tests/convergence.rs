@@ -17,6 +17,8 @@ use xebec_coordinator::{
 };
 
 const NAMES: u64 = 6;
+/// With several threads the clock runs on while one of them waits for its turn: minutes pass, and nothing hangs.
+const NEVER: Duration = Duration::MAX;
 
 /// Keeps a ConfigMap for each Pod, of its name, with what its label says; and none for others. Counts what it created.
 struct Mirror;
@@ -27,6 +29,7 @@ impl Observer for Mirror {
             .watch(Watch::of::<Pod>())
             .watch(Watch::of::<ConfigMap>())
             .concurrency(3)
+            .hangs_after(NEVER)
     }
 
     fn wake(&self, event: &Event, _view: &View) -> Vec<Key> {
@@ -71,7 +74,9 @@ async fn play(seed: u64) {
     let breaks = Arc::new(Mutex::new(0_u64));
     let run = Run::start(&fake, |coordinator| {
         coordinator.observe(Mirror).unwrap();
-        let spec = |name: &'static str| ObserverSpec::new(name, "").watch(Watch::of::<Pod>()).concurrency(2);
+        let spec = |name: &'static str| {
+            ObserverSpec::new(name, "").watch(Watch::of::<Pod>()).concurrency(2).hangs_after(NEVER)
+        };
         let (known, chance) = (Arc::clone(&levels), random.fork("levels"));
         let callback = move |event: Event, _cx: Context| {
             let version = event.new().map(|new| new.resource_version().to_owned());

@@ -227,9 +227,10 @@ impl State {
     }
 
     pub(super) fn delete(&mut self, collection: &str, namespace: &str, name: &str) {
-        self.version += 1;
         let key = (collection.to_owned(), namespace.to_owned(), name.to_owned());
-        let old = self.objects.remove(&key).expect("there to be deleted");
+        // An observer on another thread may have been faster.
+        let Some(old) = self.objects.remove(&key) else { return };
+        self.version += 1;
         let mut last = old.clone();
         last["metadata"]["resourceVersion"] = self.version.to_string().into();
         let collection = collection.to_owned();
