@@ -98,6 +98,9 @@
 //! - An error is retried with exponential back-off by key; a panic restarts that observer alone. Both are counted in
 //!   [`Coordinator::status`].
 //! - A kind that is missing or forbidden is a visible state ([`WatchState`]), is retried, and stops nothing else.
+//! - Of several replicas one leads ([`Election`]), or each serves its share of the keys ([`Sharding`]): no key is served
+//!   by two, and nothing is written by one whose lease is lost. Observers that must run everywhere
+//!   [say so](ObserverSpec::on_every_replica).
 //! - All time is from a [`Clock`], all chance from a seed.
 //!
 //! # Where to start reading
