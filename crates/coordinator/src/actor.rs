@@ -3,7 +3,7 @@
 //! Each observer is a task of its own, so that none can delay another. Invariant: the view that plans are made on
 //! contains nothing that `wake` has not been told of.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Random;
 use crate::clock::after;
+use crate::echoes::Echoes;
 use crate::entry::{Behaviour, Entry};
 use crate::feeds::Subscription;
 use crate::freshness::{Expectation, HOLD_MAX};
@@ -34,8 +35,6 @@ const RESTART: Backoff =
 const CALM: SignedDuration = SignedDuration::from_mins(1);
 /// After how many events a task lets others have their turn.
 const EVENTS_PER_TURN: usize = 256;
-/// How many of its own writes an observer remembers, to recognise their echoes.
-const ECHOES_MAX: usize = 1024;
 
 pub(crate) struct Actor {
     runtime: Arc<Runtime>,
@@ -70,13 +69,6 @@ struct Hold {
     deadline: Timestamp,
     /// It waits for somebody else's write.
     conflict: bool,
-}
-
-/// The versions that the observer itself wrote lately.
-#[derive(Default)]
-struct Echoes {
-    known: HashSet<(Key, u64)>,
-    order: VecDeque<(Key, u64)>,
 }
 
 impl Actor {
@@ -484,25 +476,4 @@ fn in_order<'a>(
         let place = subscriptions.iter().position(|subscription| subscription.serves == *slice.source)?;
         Some((place, &subscriptions[place], slice))
     })
-}
-
-impl Echoes {
-    fn remember(&mut self, written: impl Iterator<Item = (Key, u64)>) {
-        for echo in written {
-            if self.known.insert(echo.clone()) {
-                self.order.push_back(echo);
-            }
-            if self.order.len() > ECHOES_MAX
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.known.remove(&oldest);
-            }
-        }
-    }
-
-    fn contains(&self, event: &Event) -> bool {
-        let version = crate::store::parse_version(event.object().resource_version());
-        !self.known.is_empty()
-            && version.is_some_and(|version| self.known.contains(&(event.key().clone(), version)))
-    }
 }

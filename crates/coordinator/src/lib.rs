@@ -116,6 +116,7 @@ mod catch_up;
 mod clock;
 mod context;
 mod coordinator;
+mod echoes;
 mod emitted;
 mod entry;
 mod error;
