@@ -316,7 +316,7 @@ fn candidate(name: &str) -> Machine {
 }
 
 fn member(name: &str, rule: &str) -> Machine {
-    let sharding = Sharding::by("ns", "op", rule, |key| key.to_string()).identity(name);
+    let sharding = Sharding::by("ns", "op", rule, ToString::to_string).identity(name);
     Choice::Sharding(sharding).machine("test", &Random::seeded(1))
 }
 
