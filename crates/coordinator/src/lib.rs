@@ -103,6 +103,9 @@
 //! - Observers are added, removed, [replaced](Coordinator::replace) and [reconfigured](Coordinator::reconfigure) while the
 //!   coordinator runs; no key that waits is lost by it, and none is served by two.
 //! - A kind that is missing or forbidden is a visible state ([`WatchState`]), is retried, and stops nothing else.
+//! - Of several replicas one leads ([`Election`]), or each serves its share of the keys ([`Sharding`]): no key is served
+//!   by two, and nothing is written by one whose lease is lost. Observers that must run everywhere
+//!   [say so](ObserverSpec::on_every_replica).
 //! - All time is from a [`Clock`], all chance from a seed.
 //!
 //! # Where to start reading

@@ -132,8 +132,23 @@ pub struct RunArguments {
     /// The context of the kubeconfig. [default: its current one]
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
+    /// Run beside other replicas, of which only the leader acts: the one that holds this Lease. It needs the rights to
+    /// get, create and update leases.coordination.k8s.io in that namespace. [default if no value: default/xebec]
+    #[arg(long, value_name = "NAMESPACE/NAME", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "default/xebec", value_parser = lease)]
+    pub leader_elect: Option<(String, String)>,
     #[command(flatten)]
     pub observers: ObserversArgument,
+}
+
+/// Namespace and name of a Lease.
+fn lease(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err("it must be NAMESPACE/NAME".to_owned()),
+    }
 }
 
 /// Which observers run.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use xebec_coordinator::Coordinator;
+use xebec_coordinator::{Coordinator, Election};
 
 use crate::{
     cli::RunArguments,
@@ -17,7 +17,11 @@ pub async fn run(arguments: RunArguments) -> Result<()> {
     let url = config.cluster_url.to_string();
     let client = kube::Client::try_from(config).with_context(|| format!("connect to {url}"))?;
     let version = client.apiserver_version().await.with_context(|| format!("reach the cluster at {url}"))?;
-    let coordinator = Coordinator::new(client);
+    let mut builder = Coordinator::builder(client);
+    if let Some((namespace, name)) = arguments.leader_elect {
+        builder = builder.election(Election::new(namespace, name));
+    }
+    let coordinator = builder.build();
     let observers = crew::add_observers(&coordinator, arguments.observers.observers.as_deref())?;
     let names = if observers.is_empty() { "no observers".to_owned() } else { observers.join(", ") };
     say(&format!("xebec runs {names} on {url} (Kubernetes {})", version.git_version));

@@ -192,7 +192,7 @@ impl Times {
 
     /// How long a write may be under way: what was sent so long ago has happened, or never will.
     pub(crate) fn margin(self) -> Duration {
-        self.lease - self.fence
+        self.lease.saturating_sub(self.fence)
     }
 
     /// How long work that is to end may take.
