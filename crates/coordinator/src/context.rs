@@ -1,5 +1,6 @@
 //! What a reconciler or a callback has at hand, and what executes the plans of observers.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::entry::Entry;
 use crate::freshness::Expectation;
 use crate::runtime::Runtime;
-use crate::{BoxError, Clock, Emission, EventRecord, Object, Plan, Step, View, Write, WriteError};
+use crate::{BoxError, Clock, Emission, EventRecord, Key, Object, Plan, Step, View, Write, WriteError};
 
 /// What a [`Reconciler`](crate::Reconciler) or a callback has at hand while it serves one key. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub(crate) struct Trace {
     /// The last write conflicted with a state that the view does not show yet.
     pub(crate) conflict: Option<Expectation>,
     pub(crate) writes: u64,
+    /// The objects written.
+    pub(crate) written: BTreeSet<Key>,
 }
 
 impl Context {
@@ -66,6 +69,7 @@ impl Context {
             Ok(answer) => {
                 tracing::debug!(observer = %self.entry.spec.name, %write, "written");
                 trace.writes += 1;
+                trace.written.insert(write.target.clone());
                 trace.conflict = None;
                 trace.expectations.extend(Expectation::of(&write, answer.as_ref(), self.view.tables()));
             }
@@ -102,6 +106,11 @@ impl Context {
     /// Cancelled when the observer is removed. When the coordinator shuts down, what serves a key is dropped.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.entry.cancel
+    }
+
+    /// Whether the object of a key has been written while this key was served.
+    pub(crate) fn has_written(&self, key: &Key) -> bool {
+        self.trace.lock().written.contains(key)
     }
 
     pub(crate) fn take_trace(&self) -> Trace {

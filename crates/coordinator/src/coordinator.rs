@@ -23,7 +23,8 @@ use crate::runtime::Runtime;
 use crate::wire::Source;
 use crate::{
     AddError, BoxError, Clock, Context, Detail, Event, IntoAction, Key, Kind, Observer, ObserverSpec, Plan,
-    PlanError, Random, Reconciler, RunError, Status, SystemClock, View, Watch, emitted, idle, listwatch,
+    PlanError, Random, Reconciler, ReleaseError, RunError, Status, SystemClock, View, Watch, emitted,
+    finalizer, idle, listwatch, planning,
 };
 
 /// Watches the API server once a kind and scope, and serves many observers. Cheap to clone; clones are the same one.
@@ -186,6 +187,22 @@ impl Coordinator {
         true
     }
 
+    /// Removes an observer for good: [removes](Self::remove) it, and takes its [finalizer](ObserverSpec::finalizer) off
+    /// every object, without cleaning up, so that they can be deleted. Returns how many objects had it.
+    ///
+    /// Without this they could not be deleted until an observer with this finalizer runs again; `remove` alone leaves
+    /// them so, for an observer that is to come back. After an error it may be called again.
+    pub async fn release(&self, name: &str) -> Result<usize, ReleaseError> {
+        let entry = self.registry.lock().entries.get(name).map(Arc::clone);
+        let entry = entry.ok_or_else(|| ReleaseError::NoSuchObserver(name.to_owned()))?;
+        entry.cancel.cancel(); // it would add them again
+        let released = self.runtime.release(&entry.spec).await;
+        let released =
+            released.map_err(|source| ReleaseError::Failed { observer: name.to_owned(), source })?;
+        self.remove(name);
+        Ok(released)
+    }
+
     /// What an observer would do about a key now; nothing is done.
     pub fn plan(&self, observer: &str, key: &Key) -> Result<Plan, PlanError> {
         let entry = self.registry.lock().entries.get(observer).map(Arc::clone);
@@ -195,7 +212,8 @@ impl Coordinator {
         };
         let tables = entry.view.load_full().ok_or_else(|| PlanError::NotSynced(observer.to_owned()))?;
         let view = View::new(tables, self.runtime.clock.now());
-        pure.plan(key, &view).map_err(|source| PlanError::Failed { key: key.clone(), source })
+        planning::plan(&**pure, &entry.spec, key, &view)
+            .map_err(|source| PlanError::Failed { key: key.clone(), source })
     }
 
     /// The specs of all observers, ordered by name.
@@ -301,6 +319,7 @@ impl Coordinator {
         if registry.entries.contains_key(&name) {
             return Err(AddError::DuplicateName(name));
         }
+        finalizer::check(&spec, &behaviour, registry.entries.values().map(|entry| &entry.spec))?;
         registry.insert(Entry::new(spec, behaviour));
         drop(registry);
         self.changed.notify_one();

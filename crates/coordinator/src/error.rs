@@ -22,6 +22,33 @@ pub enum AddError {
         /// The index.
         index: &'static str,
     },
+    /// It could not keep the promise of the finalizer that its spec names.
+    #[error("observer {observer} cannot have the finalizer {finalizer}: {why}")]
+    Finalizer {
+        /// The observer.
+        observer: String,
+        /// The finalizer.
+        finalizer: String,
+        /// Why not, and what to do.
+        why: String,
+    },
+}
+
+/// The finalizer of an observer could not be taken off every object.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// No observer has this name.
+    #[error("there is no observer named {0}")]
+    NoSuchObserver(String),
+    /// Listing or writing failed; what was released until then stays so, and it may be tried again.
+    #[error("cannot release what observer {observer} holds: {source}")]
+    Failed {
+        /// The observer.
+        observer: String,
+        /// The server's error.
+        #[source]
+        source: BoxError,
+    },
 }
 
 /// A write that the server refused, or whose answer was lost.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{BoxError, Context, Event, Key, ObserverSpec, Plan, View};
+use crate::{BoxError, Context, Event, Key, Object, ObserverSpec, Plan, View};
 
 /// An observer in two pure parts: which keys an event concerns, and what to do about a key.
 ///
@@ -30,6 +30,17 @@ pub trait Observer: Send + Sync + 'static {
     /// The view never is older than the last plan's writes for this key, see [`Freshness`](crate::Freshness).
     /// An error is a retry with back-off.
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError>;
+
+    /// What to clean up because `object` is being deleted; asked instead of [`plan`](Self::plan) if the observer's spec
+    /// names a [finalizer](ObserverSpec::finalizer) and the object has it.
+    ///
+    /// When all steps have succeeded, the coordinator takes the finalizer off; not if the plan
+    /// [keeps it](Plan::keep_finalizer) or wishes to be made again later, and then this is asked again. The default is an
+    /// error, so that an observer that names a finalizer and forgets this lets no object go unseen.
+    fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
+        let _ = (object, view);
+        Err(format!("the observer names a finalizer but does not implement finalize, for {key}").into())
+    }
 }
 
 impl<T: Observer + ?Sized> Observer for Arc<T> {
@@ -43,6 +54,10 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
+    }
+
+    fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
+        (**self).finalize(key, object, view)
     }
 }
 
@@ -58,6 +73,10 @@ impl<T: Observer + ?Sized> Observer for Box<T> {
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
     }
+
+    fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
+        (**self).finalize(key, object, view)
+    }
 }
 
 impl<T: Observer + ?Sized> Observer for &'static T {
@@ -71,6 +90,10 @@ impl<T: Observer + ?Sized> Observer for &'static T {
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
+    }
+
+    fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
+        (**self).finalize(key, object, view)
     }
 }
 
@@ -90,12 +113,21 @@ pub trait Reconciler: Send + Sync + 'static {
 
     /// Serves a key. It is dropped at its next `await` when the coordinator shuts down.
     async fn reconcile(&self, key: &Key, cx: &Context) -> Result<Action, BoxError>;
+
+    /// Cleans up because `object` is being deleted, see [`Observer::finalize`]. The finalizer is added before the first
+    /// `reconcile` of an object, and taken off when this returns [`Action::done`]; with [`Action::after`] or
+    /// [`Action::keep_finalizer`] it stays, and this is called again.
+    async fn finalize(&self, key: &Key, object: &Object, cx: &Context) -> Result<Action, BoxError> {
+        let _ = (object, cx);
+        Err(format!("the reconciler names a finalizer but does not implement finalize, for {key}").into())
+    }
 }
 
 /// When to serve a key again, if nothing else wakes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Action {
     pub(crate) requeue_after: Option<Duration>,
+    pub(crate) keeps_finalizer: bool,
 }
 
 impl Action {
@@ -106,7 +138,12 @@ impl Action {
 
     /// After `delay`, whatever happens until then.
     pub fn after(delay: Duration) -> Self {
-        Self { requeue_after: Some(delay) }
+        Self { requeue_after: Some(delay), ..Self::default() }
+    }
+
+    /// When something wakes it; a finalizer stays until then, because what was begun has not ended yet.
+    pub fn keep_finalizer() -> Self {
+        Self { keeps_finalizer: true, ..Self::default() }
     }
 }
 

@@ -19,7 +19,20 @@ use crate::{BoxError, EventRecord, Key, Write};
 pub struct Plan {
     steps: Vec<Step>,
     requeue_after: Option<Duration>,
+    keep: Keep,
     error: Option<BoxError>,
+}
+
+/// What becomes of the observer's finalizer after a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// It goes when an object is finalized, and stays while the object lives.
+    #[default]
+    WhileNeeded,
+    /// It stays.
+    Hold,
+    /// It goes.
+    Release,
 }
 
 /// One step of a [`Plan`].
@@ -108,6 +121,20 @@ impl Plan {
         self
     }
 
+    /// Keeps the observer's finalizer though all steps have succeeded: what [`finalize`](crate::Observer::finalize) began
+    /// has not ended yet. It is called again when something wakes the key.
+    pub fn keep_finalizer(&mut self) -> &mut Self {
+        self.keep = Keep::Hold;
+        self
+    }
+
+    /// Takes the observer's finalizer off an object that lives on, after the steps: there is nothing to clean up any
+    /// more, because the object no longer concerns the observer, and the steps undo what it had done for it.
+    pub fn release_finalizer(&mut self) -> &mut Self {
+        self.keep = Keep::Release;
+        self
+    }
+
     /// The steps in order.
     pub fn steps(&self) -> &[Step] {
         &self.steps
@@ -143,6 +170,14 @@ impl Plan {
     /// The steps, unless one of them could not be encoded: then nothing is to be executed.
     pub(crate) fn into_steps(self) -> Result<Vec<Step>, BoxError> {
         self.error.map_or(Ok(self.steps), Err)
+    }
+
+    pub(crate) fn retain_steps(&mut self, wanted: impl FnMut(&Step) -> bool) {
+        self.steps.retain(wanted);
+    }
+
+    pub(crate) fn keep(&self) -> Keep {
+        self.keep
     }
 
     fn encoded(&mut self, write: Result<Write, serde_json::Error>) -> &mut Self {

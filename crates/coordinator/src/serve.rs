@@ -8,7 +8,7 @@ use futures::FutureExt;
 
 use crate::context::Trace;
 use crate::entry::{Behaviour, Entry};
-use crate::{Action, BoxError, Context, Event, Key};
+use crate::{Action, BoxError, Context, Event, Key, finalizer, planning};
 
 /// What came of serving a key.
 pub(crate) struct Served {
@@ -36,12 +36,12 @@ pub(crate) async fn serve(entry: Arc<Entry>, key: Key, events: Vec<Event>, cx: C
 async fn act(entry: &Entry, key: &Key, events: Vec<Event>, cx: &Context) -> Result<Action, BoxError> {
     match &entry.behaviour {
         Behaviour::Observer(observer) => {
-            let plan = observer.plan(key, cx.view())?;
+            let plan = planning::plan(&**observer, &entry.spec, key, cx.view())?;
             let requeue_after = plan.requeues_after();
             cx.execute(plan).await?;
-            Ok(Action { requeue_after })
+            Ok(requeue_after.map_or_else(Action::done, Action::after))
         }
-        Behaviour::Reconciler(reconciler) => reconciler.reconcile(key, cx).await,
+        Behaviour::Reconciler(reconciler) => finalizer::reconcile(&**reconciler, &entry.spec, key, cx).await,
         Behaviour::Callback(callback) => {
             let mut action = Action::done();
             for event in events {

@@ -44,6 +44,8 @@ pub struct ObserverSpec {
     pub backoff: Backoff,
     /// The name under which it reports Kubernetes events and owns fields, where that is not its name.
     pub reports_as: Option<Cow<'static, str>>,
+    /// The finalizer that keeps objects of the primary kind until it has cleaned up after them.
+    pub finalizer: Option<Cow<'static, str>>,
 }
 
 impl ObserverSpec {
@@ -61,6 +63,7 @@ impl ObserverSpec {
             freshness: Freshness::Key,
             backoff: Backoff::default(),
             reports_as: None,
+            finalizer: None,
         }
     }
 
@@ -127,6 +130,17 @@ impl ObserverSpec {
         self
     }
 
+    /// Cleans up when an object of the primary kind is deleted: it is kept by this finalizer (`domain/name`) until
+    /// [`Observer::finalize`](crate::Observer::finalize) has nothing left to do.
+    ///
+    /// The coordinator adds and removes it: the observer cannot forget to. Adding the observer fails where that could
+    /// not be kept, see [`AddError::Finalizer`](crate::AddError::Finalizer).
+    #[must_use]
+    pub fn finalizer(mut self, finalizer: impl Into<Cow<'static, str>>) -> Self {
+        self.finalizer = Some(finalizer.into());
+        self
+    }
+
     /// The kind of the first watch.
     pub fn primary(&self) -> Option<&Kind> {
         self.watches.first().map(|watch| &watch.kind)
@@ -137,14 +151,19 @@ impl ObserverSpec {
         self.reports_as.as_deref().unwrap_or(&self.name)
     }
 
-    /// All RBAC rights it needs: those of its watches, then those it states.
+    /// All RBAC rights it needs: those of its watches, that of its finalizer, then those it states.
     pub fn rights(&self) -> Vec<Right> {
         let watches = self.watches.iter().map(|watch| Right {
             group: watch.kind.group().to_owned().into(),
             resource: watch.kind.plural().to_owned().into(),
             verbs: ["get", "list", "watch"].map(Cow::Borrowed).to_vec(),
         });
-        watches.chain(self.rights.iter().cloned()).collect()
+        let finalized = self.finalizer.as_ref().and_then(|_| self.primary()).map(|primary| Right {
+            group: primary.group().to_owned().into(),
+            resource: primary.plural().to_owned().into(),
+            verbs: vec![Cow::Borrowed("patch")],
+        });
+        watches.chain(finalized).chain(self.rights.iter().cloned()).collect()
     }
 }
 
