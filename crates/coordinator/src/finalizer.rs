@@ -34,8 +34,8 @@ use crate::entry::Behaviour;
 use crate::plan::Keep;
 use crate::runtime::Runtime;
 use crate::{
-    Action, AddError, BoxError, Context, DecodeError, Key, Kind, Object, Observer, ObserverSpec, Plan, Reconciler,
-    Step, View, Write,
+    Action, AddError, BoxError, Context, DecodeError, Key, Kind, Object, Observer, ObserverSpec, Plan,
+    Reconciler, Step, View, Write,
 };
 
 /// How many objects a page has from which finalizers are taken off.

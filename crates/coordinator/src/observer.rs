@@ -43,6 +43,14 @@ pub trait Observer: Send + Sync + 'static {
     }
 }
 
+impl dyn Observer {
+    /// What the coordinator does about a key: what [`plan`](Observer::plan) or [`finalize`](Observer::finalize) says, with
+    /// the finalizer added or removed, and without applies of what the view shows to be applied. For tests and rule cases.
+    pub fn planned(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+        crate::planning::plan(self, &self.spec(), key, view)
+    }
+}
+
 impl<T: Observer + ?Sized> Observer for Arc<T> {
     fn spec(&self) -> ObserverSpec {
         (**self).spec()
