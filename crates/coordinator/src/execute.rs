@@ -24,12 +24,14 @@ impl Runtime {
     /// Writes, as `manager` where the write names no other; returns the object written, none if the server answered
     /// with a status. Deleting what is not there succeeds.
     pub(crate) async fn write(&self, write: &Write, manager: &str) -> Result<Option<Object>, WriteError> {
-        let answer = match request(write, manager) {
-            Ok(request) => tokio::select! {
+        let checked = write.check().map_err(|misuse| kube::Error::Service(misuse.into()));
+        let answer = match checked.map(|()| request(write, manager)) {
+            Err(misuse) => Err(misuse),
+            Ok(Ok(request)) => tokio::select! {
                 answer = self.client.request_text(request) => answer,
                 () = self.sleep(ANSWER_MAX) => Err(kube::Error::Service(NoAnswer.into())),
             },
-            Err(error) => Err(kube::Error::BuildRequest(error)),
+            Ok(Err(error)) => Err(kube::Error::BuildRequest(error)),
         };
         match answer {
             Ok(body) => Ok(written(write.target.kind(), body)),

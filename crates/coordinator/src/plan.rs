@@ -8,7 +8,7 @@ use std::time::Duration;
 use kube::Resource;
 use serde::Serialize;
 
-use crate::{BoxError, EventRecord, Key, Write};
+use crate::{BoxError, Conditions, EventRecord, Key, Object, Write};
 
 /// Writes and events, in the order in which they are to be executed, and when to look again.
 ///
@@ -98,6 +98,21 @@ impl Plan {
         self.encoded(Write::apply(object))
     }
 
+    /// Applies the status of an object server-side, see [`Write::apply_status`].
+    pub fn apply_status<K>(&mut self, object: &K) -> &mut Self
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        self.encoded(Write::apply_status(object))
+    }
+
+    /// Applies the conditions that the observer states of an object, and drops those that it states no more, see
+    /// [`Conditions::apply`]. Not for an observer that applies more of the status: one manager has to apply all that it
+    /// owns at once, see [`Conditions::stated`].
+    pub fn apply_conditions(&mut self, object: &Object, conditions: &Conditions) -> &mut Self {
+        self.encoded(conditions.apply(object))
+    }
+
     /// Deletes an object by key. With [`Write::delete_object`] only that very object.
     pub fn delete(&mut self, key: Key) -> &mut Self {
         self.write(Write::delete(key))
@@ -167,9 +182,17 @@ impl Plan {
         self.steps.is_empty() && self.error.is_none()
     }
 
-    /// The steps, unless one of them could not be encoded: then nothing is to be executed.
+    /// The steps, unless one of them could not be encoded or is a misuse: then nothing is to be executed.
     pub(crate) fn into_steps(self) -> Result<Vec<Step>, BoxError> {
-        self.error.map_or(Ok(self.steps), Err)
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        for step in &self.steps {
+            if let Step::Write(write) = step {
+                write.check()?;
+            }
+        }
+        Ok(self.steps)
     }
 
     pub(crate) fn retain_steps(&mut self, wanted: impl FnMut(&Step) -> bool) {
@@ -180,10 +203,12 @@ impl Plan {
         self.keep
     }
 
-    fn encoded(&mut self, write: Result<Write, serde_json::Error>) -> &mut Self {
+    fn encoded(&mut self, write: Result<Write, impl Into<BoxError>>) -> &mut Self {
         match write {
             Ok(write) => self.steps.push(Step::Write(write)),
-            Err(error) => self.error = Some(error.into()),
+            Err(error) => {
+                self.error.get_or_insert(error.into());
+            }
         }
         self
     }
