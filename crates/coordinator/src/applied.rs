@@ -108,3 +108,118 @@ fn are_items(owned: &Map<String, Value>, stated: &[Value], current: &[Value]) ->
         owned.zip(there.get(&key)).is_some_and(|(owned, current)| are_same(owned, item, current))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Kind;
+
+    /// A Deployment of which `me` has applied replicas, a label and the port 80, and somebody else the rest.
+    fn deployment() -> Object {
+        let owned = json!({
+            "f:metadata": {"f:labels": {"f:app": {}}},
+            "f:spec": {
+                "f:replicas": {},
+                "f:ports": {
+                    "k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}, "f:protocol": {}, "f:name": {}},
+                },
+                "f:finalizers": {"v:\"a\"": {}},
+                "f:atomic": {},
+            },
+        });
+        let entry = |manager: &str, subresource: Option<&str>, fields: &Value| {
+            let mut entry = json!({
+                "manager": manager, "operation": "Apply", "apiVersion": "apps/v1", "fieldsType": "FieldsV1",
+                "fieldsV1": fields,
+            });
+            if let Some(subresource) = subresource {
+                entry["subresource"] = subresource.into();
+            }
+            entry
+        };
+        let value = json!({
+            "metadata": {
+                "name": "web", "namespace": "ns", "uid": "u", "labels": {"app": "web", "other": "x"},
+                "managedFields": [
+                    entry("other", None, &json!({})),
+                    entry("me", Some("status"), &json!({"f:status": {"f:replicas": {}}})),
+                    entry("me", None, &owned),
+                ],
+            },
+            "spec": {
+                "replicas": 3, "paused": false, "finalizers": ["z", "a"], "atomic": [{"x": 1}],
+                "ports": [{"port": 81, "protocol": "TCP"}, {"port": 80, "protocol": "TCP", "name": "web", "more": 1}],
+            },
+            "status": {"replicas": 2},
+        });
+        Object::from_value(&Kind::named("apps", "v1", "Deployment", "deployments"), &value).unwrap()
+    }
+
+    fn stated() -> Value {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "ns", "labels": {"app": "web"}},
+            "spec": {
+                "replicas": 3, "finalizers": ["a"], "atomic": [{"x": 1}],
+                "ports": [{"port": 80, "protocol": "TCP", "name": "web"}],
+            },
+        })
+    }
+
+    #[test]
+    fn it_is_applied_only_if_just_these_fields_are_owned_and_have_these_values() {
+        type Change = fn(&mut Value);
+        let changes: &[(&str, Change, bool)] = &[
+            ("the same", |_| {}, true),
+            ("with its uid", |value| value["metadata"]["uid"] = "u".into(), true),
+            ("another value", |value| value["spec"]["replicas"] = 4.into(), false),
+            ("one more, that others own", |value| value["spec"]["paused"] = false.into(), false),
+            ("one more label", |value| value["metadata"]["labels"]["other"] = "x".into(), false),
+            ("one less", |value| drop(value["spec"].as_object_mut().unwrap().remove("replicas")), false),
+            ("no label", |value| drop(value["metadata"].as_object_mut().unwrap().remove("labels")), false),
+            ("another port", |value| value["spec"]["ports"][0]["port"] = 81.into(), false),
+            ("a port by another name", |value| value["spec"]["ports"][0]["name"] = "b".into(), false),
+            (
+                "one more port",
+                |value| {
+                    value["spec"]["ports"] =
+                        json!([{"port": 80, "protocol": "TCP", "name": "web"}, {"port": 81}])
+                },
+                false,
+            ),
+            (
+                "a default left out",
+                |value| drop(value["spec"]["ports"][0].as_object_mut().unwrap().remove("protocol")),
+                false,
+            ),
+            ("another of a set", |value| value["spec"]["finalizers"][0] = "z".into(), false),
+            ("another in an atomic list", |value| value["spec"]["atomic"][0]["x"] = 2.into(), false),
+            ("nothing", |value| *value = json!({}), false),
+        ];
+        for (why, change, applied) in changes {
+            let mut fields = stated();
+            change(&mut fields);
+            assert_eq!(is_applied(&deployment(), &fields, "me", None), *applied, "{why}");
+        }
+    }
+
+    #[test]
+    fn it_goes_by_manager_and_subresource() {
+        let status = |replicas: i64| json!({"status": {"replicas": replicas}});
+        for (why, fields, manager, subresource, applied) in [
+            ("another manager", stated(), "other", None, false),
+            ("a manager that is not there", stated(), "nobody", None, false),
+            ("the status", status(2), "me", Some("status"), true),
+            ("another status", status(3), "me", Some("status"), false),
+            ("the status, but not as such", status(2), "me", None, false),
+            ("nothing, and nothing owned", json!({}), "nobody", None, true),
+            ("nothing, but something owned", json!({}), "me", None, false),
+        ] {
+            assert_eq!(is_applied(&deployment(), &fields, manager, subresource), applied, "{why}");
+        }
+        let bare = Object::from_value(deployment().kind(), &json!({"metadata": {"name": "web"}})).unwrap();
+        assert!(!is_applied(&bare, &json!({}), "me", None), "who owns what is not known");
+    }
+}

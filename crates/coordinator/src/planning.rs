@@ -31,6 +31,9 @@ pub(crate) fn plan(
 /// Whether a write is an apply that would change nothing of the object as the view shows it.
 fn is_applied(write: &Write, spec: &ObserverSpec, view: &View) -> bool {
     let Operation::Patch(Patch::Apply { fields, .. }) = &write.operation else { return false };
+    if write.check().is_err() {
+        return false; // to be refused
+    }
     let manager = write.field_manager.as_deref().unwrap_or(spec.component());
     let known = view.find(&write.target);
     known.is_some_and(|object| applied::is_applied(object, fields, manager, write.subresource))

@@ -135,11 +135,18 @@ impl Write {
         Self::new(key_of_value(kind, &object), Operation::Update(object))
     }
 
-    /// Applies JSON fields of an object of any kind, `apiVersion` and `kind` are added.
+    /// Applies JSON fields of an object of any kind; `apiVersion`, `kind`, name and namespace are added. Otherwise as
+    /// [`apply`](Self::apply).
     pub fn apply_value(target: Key, mut fields: Value) -> Self {
         if let Value::Object(map) = &mut fields {
             map.entry("apiVersion").or_insert_with(|| target.kind().api_version().into());
             map.entry("kind").or_insert_with(|| target.kind().name().into());
+            if let Value::Object(metadata) = map.entry("metadata").or_insert_with(|| json!({})) {
+                metadata.entry("name").or_insert_with(|| target.name().into());
+                if let Some(namespace) = target.namespace() {
+                    metadata.entry("namespace").or_insert_with(|| namespace.into());
+                }
+            }
         }
         Self::new(target, Operation::Patch(Patch::Apply { fields, force: false }))
     }

@@ -105,7 +105,9 @@ async fn writes_become_the_requests_that_kubernetes_expects() {
             Write::apply_value(web(), json!({"spec": {}})),
             format!("PATCH {POD}?&{manager}"),
             "application/apply-patch+yaml",
-            json!({"apiVersion": "v1", "kind": "Pod", "spec": {}}),
+            json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "ns"}, "spec": {},
+            }),
         ),
         (Write::delete(web()), format!("DELETE {POD}?"), json, json!({})),
         (
