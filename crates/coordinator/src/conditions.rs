@@ -7,12 +7,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::names::{is_name, is_subdomain};
 use crate::{DecodeError, Object, Write};
 
 /// As Kubernetes' own schema of conditions has it.
 const REASON_CHARS_MAX: usize = 1024;
 const MESSAGE_CHARS_MAX: usize = 32_768;
-const TYPE_CHARS_MAX: usize = 316;
 
 /// The conditions of one object (`metav1.Condition`): those it has, and those that an observer states now.
 ///
@@ -228,25 +228,10 @@ impl Conditions {
 
 /// The rules of `metav1.Condition`.
 fn check(condition: &str, reason: &str) -> Result<(), String> {
-    let is_name = |part: &str| {
-        let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        part.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && part.ends_with(|c: char| c.is_ascii_alphanumeric())
-            && part.chars().all(inner)
+    let is_type = match condition.split_once('/') {
+        Some((domain, name)) => is_subdomain(domain) && is_name(name),
+        None => is_name(condition),
     };
-    let is_domain = |part: &str| {
-        let label = |label: &str| {
-            label.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-                && label.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-                && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-        };
-        part.split('.').all(label)
-    };
-    let is_type = condition.len() <= TYPE_CHARS_MAX
-        && match condition.split_once('/') {
-            Some((domain, name)) => is_domain(domain) && is_name(name),
-            None => is_name(condition),
-        };
     if !is_type {
         return Err(
             "its type must be a CamelCase word, perhaps with a domain: Ready, example.com/Ready".to_owned()

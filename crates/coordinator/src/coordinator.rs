@@ -85,7 +85,7 @@ impl Builder {
             random: Random::seeded(self.seed),
             feeds: Arc::new(Feeds::new(Arc::clone(&activity), Arc::clone(&changed))),
             bus: Bus::new(Arc::clone(&activity)),
-            recorder: Recorder::new(self.instance),
+            recorder: Recorder::new(&self.instance),
             activity,
         };
         Coordinator { runtime: Arc::new(runtime), registry: Arc::default(), changed }
@@ -244,6 +244,9 @@ impl Coordinator {
     pub async fn run(&self, shutdown: CancellationToken) -> Result<(), RunError> {
         let running = Running::begin(self)?;
         let mut tasks = JoinSet::new();
+        let (runtime, stop) = (Arc::clone(&self.runtime), running.stop.clone());
+        tasks
+            .spawn(async move { stop.run_until_cancelled(runtime.write_series()).await.unwrap_or_default() });
         loop {
             self.start_observers(&mut tasks, &running.stop);
             self.start_feeds(&mut tasks, &running.stop);

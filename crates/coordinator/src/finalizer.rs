@@ -31,6 +31,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::entry::Behaviour;
+use crate::names::{is_name, is_subdomain};
 use crate::plan::Keep;
 use crate::runtime::Runtime;
 use crate::{
@@ -191,21 +192,7 @@ pub(crate) fn check<'s>(
 
 /// Whether a name is `domain/name`, of the characters that Kubernetes allows.
 fn is_qualified(finalizer: &str) -> bool {
-    let ends_well = |part: &str| {
-        part.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && part.ends_with(|last: char| last.is_ascii_alphanumeric())
-    };
-    let domain = |part: &str| {
-        part.len() <= 253
-            && part.split('.').all(ends_well)
-            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
-    };
-    let name = |part: &str| {
-        part.len() <= 63
-            && ends_well(part)
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    finalizer.split_once('/').is_some_and(|(prefix, rest)| domain(prefix) && name(rest))
+    finalizer.split_once('/').is_some_and(|(domain, name)| is_subdomain(domain) && is_name(name))
 }
 
 impl Runtime {

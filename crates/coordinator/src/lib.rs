@@ -107,6 +107,7 @@
 
 mod activity;
 mod actor;
+mod aggregation;
 mod applied;
 mod backoff;
 mod bus;
@@ -131,6 +132,7 @@ mod key;
 mod kind;
 mod listwatch;
 mod mailbox;
+mod names;
 mod object;
 mod observer;
 pub mod ownership;
