@@ -38,5 +38,4 @@ mod template;
 mod testing;
 mod time;
 
-pub use controller::{Controller, Live};
 pub use registry::{CONTROLLERS, Options, Registration};

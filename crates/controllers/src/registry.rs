@@ -4,7 +4,6 @@ use std::fmt;
 
 use xebec_coordinator::{AddError, Coordinator};
 
-use crate::Live;
 use crate::deployment::DeploymentController;
 use crate::disruption::DisruptionController;
 use crate::endpoints::{EndpointSliceController, EndpointSliceMirroringController, EndpointsController};
@@ -44,16 +43,16 @@ impl fmt::Debug for Registration {
 
 /// All controllers.
 pub const CONTROLLERS: &[Registration] = &[
-    Registration { name: "deployment", observe: |to, _| to.reconcile(Live(DeploymentController)) },
-    Registration { name: "replicaset", observe: |to, _| to.reconcile(Live(ReplicaSetController::default())) },
+    Registration { name: "deployment", observe: |to, _| to.observe(DeploymentController) },
+    Registration { name: "replicaset", observe: |to, _| to.observe(ReplicaSetController::default()) },
     Registration {
         name: "replicationcontroller",
-        observe: |to, _| to.reconcile(Live(ReplicationManager::default())),
+        observe: |to, _| to.observe(ReplicationManager::default()),
     },
-    Registration { name: "job", observe: |to, _| to.reconcile(Live(JobController)) },
+    Registration { name: "job", observe: |to, _| to.observe(JobController) },
     Registration {
         name: "garbage-collection",
-        observe: |to, _| to.reconcile(GarbageCollection::new(to.clone())),
+        observe: |to, _| to.reconcile(GarbageCollection::new(to.downgrade())),
     },
     Registration { name: "endpointslice", observe: |to, _| to.observe(EndpointSliceController) },
     Registration { name: "endpoints", observe: |to, _| to.observe(EndpointsController) },

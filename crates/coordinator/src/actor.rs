@@ -3,7 +3,7 @@
 //! Each observer is a task of its own, so that none can delay another. Invariant: the view that plans are made on
 //! contains nothing that `wake` has not been told of.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,65 +15,64 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Random;
 use crate::clock::after;
+use crate::desk::Verdict;
 use crate::entry::{Behaviour, Entry};
 use crate::feeds::Subscription;
-use crate::freshness::{Expectation, HOLD_MAX};
 use crate::indexing::Indexing;
-use crate::mailbox::{Mailbox, Next};
 use crate::payload::Payloads;
 use crate::runtime::Runtime;
 use crate::serve::{Outcome, Served, panic_message, serve};
 use crate::view::Tables;
-use crate::{Backoff, Context, Delivery, Event, Freshness, Health, Key, View, catch_up};
+use crate::wire::Source;
+use crate::{
+    Backoff, Context, Delivery, Event, Freshness, Health, Key, Priority, View, catch_up, succession, why,
+};
 
-/// How soon an observer that panicked is restarted.
+/// How soon an observer that panicked or hung is restarted.
 const RESTART: Backoff =
     Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5), jitter: 0.5 };
-/// After how long without a panic the next counts as the first.
+/// After how long without a panic or a hang the next counts as the first.
 const CALM: SignedDuration = SignedDuration::from_mins(1);
 /// After how many events a task lets others have their turn.
 const EVENTS_PER_TURN: usize = 256;
-/// How many of its own writes an observer remembers, to recognise their echoes.
-const ECHOES_MAX: usize = 1024;
 
 pub(crate) struct Actor {
     runtime: Arc<Runtime>,
     entry: Arc<Entry>,
     signal: Arc<Notify>,
-    subscriptions: Arc<Vec<Subscription>>,
+    ends: Vec<End>,
     tables: Arc<Tables>,
     indexing: Indexing,
-    mailbox: Mailbox,
     payloads: Payloads,
-    /// How often in a row each key failed.
-    failures: HashMap<Key, u32>,
-    /// What the view must show before a key is served again; only what it does not show yet.
-    holds: BTreeMap<Key, Hold>,
-    echoes: Echoes,
     workers: JoinSet<Served>,
-    /// The subscriptions, by their place, that left the shared watch.
-    catching_up: JoinSet<usize>,
-    behind: HashSet<usize>,
+    /// For subscriptions that left the shared watch.
+    catching_up: JoinSet<Source>,
+    behind: BTreeSet<Source>,
+    /// Kubernetes Events about the observer itself that are being recorded.
+    reports: JoinSet<()>,
     started: bool,
-    /// It panicked, and restarts at this time.
+    /// It has taken over from another, with this to tell at first.
+    took_over: Option<succession::Inheritance>,
+    /// It panicked or hung, and restarts at this time.
     paused: Option<Timestamp>,
-    panics_in_a_row: u32,
-    last_panic: Option<Timestamp>,
+    faults_in_a_row: u32,
+    last_fault: Option<Timestamp>,
     random: Random,
 }
 
-struct Hold {
-    expectations: Vec<Expectation>,
-    deadline: Timestamp,
-    /// It waits for somebody else's write.
-    conflict: bool,
+/// A subscription, in the order of the tables.
+pub(crate) struct End {
+    pub(crate) subscription: Arc<Subscription>,
+    /// Nothing has been taken yet: the first take is what is there, not what happens.
+    pub(crate) fresh: bool,
+    pub(crate) gaps: u64,
 }
 
-/// The versions that the observer itself wrote lately.
-#[derive(Default)]
-struct Echoes {
-    known: HashSet<(Key, u64)>,
-    order: VecDeque<(Key, u64)>,
+/// Why an observer is restarted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Panic,
+    Hang,
 }
 
 impl Actor {
@@ -81,37 +80,40 @@ impl Actor {
     pub(crate) fn new(
         runtime: Arc<Runtime>,
         entry: Arc<Entry>,
-        subscriptions: Arc<Vec<Subscription>>,
+        subscriptions: &[Arc<Subscription>],
         signal: Arc<Notify>,
     ) -> Self {
+        let tables = Tables::for_spec(&entry.spec);
         Self {
-            tables: Arc::new(Tables::for_spec(&entry.spec)),
+            ends: in_order(&tables, subscriptions),
+            tables: Arc::new(tables),
             indexing: Indexing::new(&entry.spec.indexes),
             payloads: Payloads::new(entry.spec.delivery),
             random: runtime.random.fork(&entry.spec.name),
             runtime,
             entry,
             signal,
-            subscriptions,
-            mailbox: Mailbox::default(),
-            failures: HashMap::new(),
-            holds: BTreeMap::new(),
-            echoes: Echoes::default(),
             workers: JoinSet::new(),
             catching_up: JoinSet::new(),
-            behind: HashSet::new(),
+            behind: BTreeSet::new(),
+            reports: JoinSet::new(),
             started: false,
+            took_over: None,
             paused: None,
-            panics_in_a_row: 0,
-            last_panic: None,
+            faults_in_a_row: 0,
+            last_fault: None,
         }
     }
 
     /// Works until the coordinator stops or the observer is removed. What is being served then is dropped.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let cancel = self.entry.cancel.clone();
+        let succession = Arc::clone(&self.entry.succession);
         loop {
             self.entry.gauge.update(|reading| reading.busy = true);
+            if let Some(successor) = succession.take() {
+                self.hand_over(successor);
+            }
             self.turn().await;
             self.publish();
             let due = self.next_due();
@@ -126,16 +128,18 @@ impl Actor {
                 biased;
                 () = stop.cancelled() => break,
                 () = cancel.cancelled() => break,
+                () = succession.signal.notified() => {}
                 Some(served) = self.workers.join_next() => match served {
                     Ok(served) => self.settle(served),
                     Err(error) => tracing::error!(observer = %self.entry.spec.name, %error, "a worker is gone"),
                 },
-                Some(place) = self.catching_up.join_next() => match place {
-                    Ok(place) => {
-                        self.behind.remove(&place);
+                Some(source) = self.catching_up.join_next() => match source {
+                    Ok(source) => {
+                        self.behind.remove(&source);
                     }
                     Err(error) => tracing::error!(observer = %self.entry.spec.name, %error, "catching up failed"),
                 },
+                Some(_) = self.reports.join_next() => {}
                 () = self.signal.notified() => {}
                 () = timer => {}
             }
@@ -144,11 +148,10 @@ impl Actor {
         self.catching_up.shutdown().await;
         self.entry.subscriptions.store(None);
         self.entry.view.store(None);
+        self.entry.desk.lock().clear();
         self.entry.gauge.update(|reading| {
             reading.busy = false;
             reading.status.health = Health::Stopped;
-            (reading.status.queued, reading.status.active) = (0, 0);
-            (reading.status.held, reading.status.delayed) = (0, 0);
         });
         self.runtime.activity.bump();
     }
@@ -159,137 +162,126 @@ impl Actor {
         }
         self.started = true;
         let now = self.runtime.clock.now();
+        self.entry.gauge.update(|reading| reading.turn_began = Some(now));
         match self.paused {
             Some(until) if now < until => return,
             Some(_) => {
                 tracing::info!(observer = %self.entry.spec.name, "restarting");
                 self.paused = None;
+                self.entry.gauge.update(|reading| reading.status.restarts += 1);
                 self.take_events(now, true).await;
             }
             None if self.payloads.has_room() => self.take_events(now, false).await,
             None => {}
         }
-        for key in self.mailbox.fire(now) {
-            if self.holds.remove(&key).is_some_and(|hold| !hold.conflict) {
-                tracing::warn!(observer = %self.entry.spec.name, %key, "serving it though its own writes are not seen");
-            }
+        let overdue = {
+            let mut desk = self.entry.desk.lock();
+            let overdue = desk.fire(now);
+            desk.release(&self.tables, now);
+            overdue
+        };
+        for key in overdue {
+            tracing::warn!(observer = %self.entry.spec.name, %key, "serving it though its own writes are not seen");
         }
-        self.release();
         self.start_workers(now);
     }
 
     /// Takes what the feeds have told, and wakes keys; when starting over, everything there is, is told again.
     async fn take_events(&mut self, now: Timestamp, again: bool) {
-        let subscriptions = Arc::clone(&self.subscriptions);
         let mut tables = Tables::clone(&self.tables);
-        let mut events = Vec::new();
-        let mut gaps = 0;
+        let (mut there, mut events) = (Vec::new(), Vec::new());
         let slices = tables.kinds.iter_mut().flat_map(|kind| kind.slices.iter_mut());
-        for (place, subscription, slice) in in_order(&subscriptions, slices) {
-            let Some(taken) = subscription.take() else { continue };
+        for (end, slice) in self.ends.iter_mut().zip(slices) {
+            let Some(taken) = end.subscription.take() else { continue };
             slice.snapshot = taken.snapshot;
-            events.extend(taken.events);
-            gaps += taken.gaps;
-            if taken.behind && self.behind.insert(place) {
+            if std::mem::take(&mut end.fresh) { &mut there } else { &mut events }.extend(taken.events);
+            let gaps = taken.gaps.saturating_sub(std::mem::replace(&mut end.gaps, taken.gaps));
+            if gaps > 0 {
+                self.entry.gauge.update(|reading| reading.status.gaps += gaps);
+            }
+            if taken.behind && self.behind.insert(end.subscription.serves.clone()) {
+                let subscription = Arc::clone(&end.subscription);
+                let (runtime, source) = (Arc::clone(&self.runtime), subscription.serves.clone());
                 let (feed, id) = (Arc::clone(&subscription.feed), subscription.id);
-                let runtime = Arc::clone(&self.runtime);
                 self.catching_up.spawn(async move {
                     catch_up::run(feed, id, runtime).await;
-                    place
+                    source
                 });
             }
         }
-        if gaps > 0 {
-            self.entry.gauge.update(|reading| reading.status.gaps = gaps);
+        if let Some(inheritance) = self.took_over.take() {
+            let all: Vec<Event> = everything(&tables).collect();
+            self.index(&mut tables, &all, now).await;
+            there = inheritance.what_to_tell(there, all, &tables);
+        } else {
+            self.index(&mut tables, &there, now).await;
         }
+        self.index(&mut tables, &events, now).await;
         if again {
-            let slices = tables.kinds.iter().flat_map(|kind| &kind.slices);
-            events.extend(slices.flat_map(|slice| slice.snapshot.iter()).cloned().map(Event::Added));
-        }
-        self.tell(tables, events, now).await;
-    }
-
-    /// Makes `tables` what is seen, once all events that led there have been told.
-    async fn tell(&mut self, mut tables: Tables, events: Vec<Event>, now: Timestamp) {
-        for (count, event) in events.iter().enumerate() {
-            let update = || self.indexing.update(&mut tables, event);
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(update)) {
-                self.panicked(now, &format!("index for {}: {}", event.key(), panic_message(&*panic)));
-            }
-            if count % EVENTS_PER_TURN == EVENTS_PER_TURN - 1 {
-                yield_now().await;
-            }
+            there.extend(everything(&tables));
         }
         self.tables = Arc::new(tables);
         self.entry.view.store(Some(Arc::clone(&self.tables)));
+        self.tell(events, false, now).await;
+        self.tell(there, true, now).await;
+    }
+
+    /// Takes events into the indexes.
+    async fn index(&mut self, tables: &mut Tables, events: &[Event], now: Timestamp) {
+        for (count, event) in events.iter().enumerate() {
+            let update = || self.indexing.update(tables, event);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(update)) {
+                let message = format!("index for {}: {}", event.key(), panic_message(&*panic));
+                self.restart(Fault::Panic, &message, now);
+            }
+            self.let_others_have_their_turn(count).await;
+        }
+    }
+
+    /// Wakes the keys that events concern; `begins` if they tell what was there, not what happens.
+    async fn tell(&mut self, events: Vec<Event>, begins: bool, now: Timestamp) {
         let view = View::new(Arc::clone(&self.tables), now);
         for (count, event) in events.into_iter().enumerate() {
-            self.wake(event, &view, now);
-            if count % EVENTS_PER_TURN == EVENTS_PER_TURN - 1 {
-                yield_now().await;
-            }
+            self.wake(event, &view, begins, now);
+            self.let_others_have_their_turn(count).await;
         }
     }
 
-    fn wake(&mut self, event: Event, view: &View, now: Timestamp) {
+    async fn let_others_have_their_turn(&self, count: usize) {
+        if count % EVENTS_PER_TURN == EVENTS_PER_TURN - 1 {
+            yield_now().await;
+            let now = self.runtime.clock.now();
+            self.entry.gauge.update(|reading| reading.turn_began = Some(now));
+        }
+    }
+
+    fn wake(&mut self, event: Event, view: &View, begins: bool, now: Timestamp) {
         let entry = Arc::clone(&self.entry);
-        let keys = catch_unwind(AssertUnwindSafe(|| match &entry.behaviour {
-            Behaviour::Observer(observer) => Some(observer.wake(&event, view)),
-            Behaviour::Reconciler(reconciler) => Some(reconciler.wake(&event, view)),
-            Behaviour::Callback(_) | Behaviour::Emitted { .. } => None,
-        }));
+        let part = || woken_by(&entry, &event, view, begins);
+        let keys = catch_unwind(AssertUnwindSafe(|| entry.pace.run(&*self.runtime.clock, part)));
         match keys {
-            Ok(Some(keys)) if self.echoes.contains(&event) => {
-                for key in &keys {
-                    self.mailbox.wake_unless_failed(key);
+            Ok(keys) => {
+                self.entry.desk.lock().wake(&event, keys, begins, now);
+                if matches!(&*entry.behaviour, Behaviour::Callback(_)) {
+                    self.payloads.push(event);
                 }
             }
-            Ok(Some(keys)) => keys.iter().for_each(|key| self.mailbox.wake(key)),
-            Ok(None) => {
-                self.mailbox.wake(event.key());
-                self.payloads.push(event);
-            }
             Err(panic) => {
-                self.panicked(now, &format!("wake for {}: {}", event.key(), panic_message(&*panic)));
+                let message = format!("wake for {}: {}", event.key(), panic_message(&*panic));
+                self.restart(Fault::Panic, &message, now);
             }
         }
-    }
-
-    /// Lets go the keys whose writes the view shows by now.
-    fn release(&mut self) {
-        let (tables, mailbox) = (&self.tables, &mut self.mailbox);
-        self.holds.retain(|key, hold| {
-            if hold
-                .expectations
-                .iter()
-                .any(|expected| expected.is_met(tables) && expected.is_overtaken(tables))
-            {
-                mailbox.wake(key);
-            }
-            hold.expectations.retain(|expected| !expected.is_met(tables));
-            !hold.expectations.is_empty()
-        });
-        let holds = &self.holds;
-        mailbox.release(|key| !holds.contains_key(key));
     }
 
     fn start_workers(&mut self, now: Timestamp) {
         let spec = &self.entry.spec;
         while self.workers.len() < spec.concurrency.max(1) {
-            if spec.freshness == Freshness::Observer
-                && self.holds.values().any(|hold| !hold.conflict && hold.deadline > now)
-            {
-                return;
-            }
-            let Some(key) = self.mailbox.pop() else { return };
-            if let Some(hold) = self.holds.get(&key) {
-                self.mailbox.hold(&key, hold.deadline);
-                continue;
-            }
+            let key = self.entry.desk.lock().next(spec.freshness == Freshness::Observer, now);
+            let Some(key) = key else { return };
             let mut events = self.payloads.take(&key);
             let view = View::new(Arc::clone(&self.tables), now);
             if events.is_empty()
-                && matches!(self.entry.behaviour, Behaviour::Callback(_))
+                && matches!(&*self.entry.behaviour, Behaviour::Callback(_))
                 && let Some(object) = view.object(&key)
             {
                 events.push(Event::Added(object.clone())); // it wished to see it again
@@ -301,77 +293,104 @@ impl Actor {
 
     /// Takes in what came of serving a key.
     fn settle(&mut self, served: Served) {
-        let Served { key, outcome, trace } = served;
+        let Served { key, outcome, trace, took } = served;
         let now = self.runtime.clock.now();
-        self.echoes.remember(trace.expectations.iter().filter_map(Expectation::echo));
         let mut expectations = trace.expectations;
+        self.entry.desk.lock().remember(expectations.iter());
         expectations.retain(|expected| !expected.is_met(&self.tables));
         if matches!(self.entry.spec.delivery, Delivery::Edges { .. })
-            && matches!(self.entry.behaviour, Behaviour::Callback(_))
+            && matches!(&*self.entry.behaviour, Behaviour::Callback(_))
         {
             expectations.clear(); // it is told every change, whether or not that is how it still is
         }
-        let written = !expectations.is_empty();
-        if written {
-            let deadline = after(now, HOLD_MAX);
-            self.holds.insert(key.clone(), Hold { expectations, deadline, conflict: false });
-        }
-        let next = match outcome {
+        self.entry.desk.lock().expect(&key, expectations, now);
+        let (verdict, error) = match outcome {
             Outcome::Done(action) => {
-                self.failures.remove(&key);
-                if self.payloads.told(&key) {
-                    self.mailbox.wake(&key);
-                }
-                action.requeue_after.map_or(Next::Rest, |delay| Next::At(after(now, delay)))
+                let again = self.payloads.told(&key);
+                (Verdict::Done { again, requeue_after: action.requeue_after }, None)
             }
             Outcome::Failed(error) => {
-                let retry = self.failed(&key, now, &error.to_string());
-                match trace.conflict.filter(|_| !written) {
-                    // At once, as soon as the view shows what it conflicted with.
-                    Some(conflict) => {
-                        let hold = Hold { expectations: vec![conflict], deadline: retry, conflict: true };
-                        self.holds.insert(key.clone(), hold);
-                        Next::Again
-                    }
-                    None => Next::RetryAt(retry),
-                }
+                let error = error.to_string();
+                let retry = self.failed(&key, now, &error);
+                (Verdict::Failed { retry, conflict: trace.conflict }, Some(error))
             }
             Outcome::Panicked(message) => {
                 let retry = self.failed(&key, now, &message);
-                self.panicked(now, &format!("{key}: {message}"));
-                Next::RetryAt(retry)
+                self.restart(Fault::Panic, &format!("{key}: {message}"), now);
+                (Verdict::Failed { retry, conflict: None }, Some(message))
+            }
+            Outcome::Hung => {
+                let message = format!("took longer than {:?}, and was ended", self.entry.spec.hangs_after);
+                let retry = self.failed(&key, now, &message);
+                self.restart(Fault::Hang, &format!("{key}: {message}"), now);
+                (Verdict::Failed { retry, conflict: None }, Some(message))
             }
         };
-        self.mailbox.done(&key, next);
+        let served = why::Served { at: now, took, writes: trace.writes, error };
+        self.entry.desk.lock().settle(&key, verdict, served, now);
         self.entry.gauge.update(|reading| {
             reading.status.served += 1;
             reading.status.writes += trace.writes;
+            reading.durations.add(took);
         });
     }
 
     /// Counts a failure; returns when to try again.
     fn failed(&mut self, key: &Key, now: Timestamp, message: &str) -> Timestamp {
         self.payloads.put_back(key);
-        let failures = self.failures.entry(key.clone()).or_default();
-        *failures = failures.saturating_add(1);
-        let delay = self.entry.spec.backoff.delay(*failures, &self.random);
+        let failures = self.entry.desk.lock().failed(key);
+        let delay = self.entry.spec.backoff.delay(failures, &self.random);
         tracing::warn!(observer = %self.entry.spec.name, %key, failures, ?delay, message, "failed, trying again");
         self.entry.gauge.error(now, format!("{key}: {message}"));
         self.entry.gauge.update(|reading| reading.status.retries += 1);
         after(now, delay)
     }
 
-    fn panicked(&mut self, now: Timestamp, message: &str) {
+    /// Stops serving keys for a while, and starts over then.
+    fn restart(&mut self, fault: Fault, message: &str, now: Timestamp) {
         if self.paused.is_none() {
-            let calm = self.last_panic.is_none_or(|last| now.duration_since(last) > CALM);
-            self.panics_in_a_row = if calm { 1 } else { self.panics_in_a_row.saturating_add(1) };
-            self.last_panic = Some(now);
+            let calm = self.last_fault.is_none_or(|last| now.duration_since(last) > CALM);
+            self.faults_in_a_row = if calm { 1 } else { self.faults_in_a_row.saturating_add(1) };
+            self.last_fault = Some(now);
+            let (runtime, entry) = (Arc::clone(&self.runtime), Arc::clone(&self.entry));
+            let record = runtime.restarted(&entry.spec.name, fault.what(), message);
+            self.reports.spawn(async move { runtime.record(&record, entry.spec.component()).await });
         }
-        let until = after(now, RESTART.delay(self.panics_in_a_row, &self.random));
-        self.paused = Some(until);
-        tracing::error!(observer = %self.entry.spec.name, message, "panicked, restarting");
-        self.entry.gauge.error(now, format!("panic: {message}"));
-        self.entry.gauge.update(|reading| reading.status.panics += 1);
+        self.paused = Some(after(now, RESTART.delay(self.faults_in_a_row, &self.random)));
+        tracing::error!(observer = %self.entry.spec.name, message, "{}, restarting", fault.what());
+        self.entry.gauge.error(now, format!("{}: {message}", fault.what()));
+        self.entry.gauge.update(|reading| match fault {
+            Fault::Panic => reading.status.panics += 1,
+            Fault::Hang => reading.status.hangs += 1,
+        });
+    }
+
+    /// Lets another observer go on in the place of this one: with its keys, with what it was told of, and with its
+    /// watches as far as both want the same. What is being served goes on.
+    fn hand_over(&mut self, successor: Arc<Entry>) {
+        if Arc::ptr_eq(&successor, &self.entry) {
+            return; // announced to a task that ended before it heard of it
+        }
+        let before = std::mem::replace(&mut self.entry, successor);
+        let (spec, feeds) = (&self.entry.spec, &self.runtime.feeds);
+        let known =
+            (before.spec.delivery == spec.delivery).then(|| before.subscriptions.load_full()).flatten();
+        let subscriptions = succession::subscribe(spec, known.as_deref(), feeds, &self.signal);
+        let mut tables = Tables::for_spec(spec);
+        let mut ends = in_order(&tables, &subscriptions);
+        succession::keep_taken(&mut ends, std::mem::take(&mut self.ends));
+        succession::keep_snapshots(&mut tables, &ends, &self.tables);
+        self.ends = ends;
+        let told = std::mem::replace(&mut self.tables, Arc::new(tables));
+        let told = self.took_over.take().map_or(told, |inheritance| inheritance.told);
+        let again = !Arc::ptr_eq(&before.behaviour, &self.entry.behaviour);
+        self.took_over = Some(succession::Inheritance { told, again });
+        self.indexing = Indexing::new(&self.entry.spec.indexes);
+        self.payloads.deliver_as(self.entry.spec.delivery);
+        self.entry.subscriptions.store(Some(Arc::new(subscriptions)));
+        before.subscriptions.store(None);
+        self.started = false;
+        tracing::info!(observer = %self.entry.spec.name, "goes on as it is to be from now on");
     }
 
     fn next_due(&self) -> Option<Timestamp> {
@@ -379,13 +398,10 @@ impl Actor {
             return self.paused;
         }
         let now = self.runtime.clock.now();
-        let blocked = self.entry.spec.freshness == Freshness::Observer && self.mailbox.ready() > 0;
-        let holds = self.holds.values().filter(|_| blocked).map(|hold| hold.deadline);
-        self.mailbox.next_due().into_iter().chain(holds.filter(|deadline| *deadline > now)).min()
+        self.entry.desk.lock().next_due(self.entry.spec.freshness == Freshness::Observer, now)
     }
 
     fn publish(&self) {
-        let conflicts = self.holds.values().filter(|hold| hold.conflict).count();
         let waits_for = if self.started { None } else { self.entry.waits_for() };
         let health = match (self.paused, waits_for) {
             (Some(until), _) => Health::Restarting(until),
@@ -394,44 +410,61 @@ impl Actor {
         };
         self.entry.gauge.update(|reading| {
             reading.busy = false;
+            reading.turn_began = None;
             reading.status.health = health;
-            reading.status.queued = self.mailbox.ready();
-            reading.status.active = self.mailbox.active();
-            reading.status.held = self.mailbox.held().saturating_sub(conflicts);
-            reading.status.delayed = self.mailbox.delayed() + self.mailbox.held().min(conflicts);
         });
         self.runtime.activity.bump();
     }
 }
 
-/// Pairs the subscriptions, which are in the order of the spec's watches, with the slices, which are by kind.
-fn in_order<'a>(
-    subscriptions: &'a [Subscription],
-    slices: impl Iterator<Item = &'a mut crate::view::Slice>,
-) -> impl Iterator<Item = (usize, &'a Subscription, &'a mut crate::view::Slice)> {
-    slices.filter_map(|slice| {
-        let place = subscriptions.iter().position(|subscription| subscription.serves == *slice.source)?;
-        Some((place, &subscriptions[place], slice))
-    })
+/// The keys that an event wakes, each with its priority: what was there is less urgent than what happens.
+fn woken_by(entry: &Entry, event: &Event, view: &View, begins: bool) -> Vec<(Key, Priority)> {
+    let usual = if begins { Priority::Low } else { Priority::Normal };
+    let mut keys = match &*entry.behaviour {
+        Behaviour::Observer(observer) => observer.wake(event, view),
+        Behaviour::Reconciler(reconciler) => reconciler.wake(event, view),
+        Behaviour::Callback(_) => return vec![(event.key().clone(), usual)],
+        Behaviour::Emitted { .. } => return Vec::new(),
+    };
+    keys.extend(entry.spec.triggers.iter().flat_map(|trigger| trigger.users(event, view)));
+    let urgency = |key: &Key| {
+        let wished = match &*entry.behaviour {
+            Behaviour::Observer(observer) => observer.priority(key, event, view),
+            Behaviour::Reconciler(reconciler) => reconciler.priority(key, event, view),
+            Behaviour::Callback(_) | Behaviour::Emitted { .. } => usual,
+        };
+        if wished == Priority::High { wished } else { wished.min(usual) }
+    };
+    keys.into_iter()
+        .map(|key| {
+            let priority = urgency(&key);
+            (key, priority)
+        })
+        .collect()
 }
 
-impl Echoes {
-    fn remember(&mut self, written: impl Iterator<Item = (Key, u64)>) {
-        for echo in written {
-            if self.known.insert(echo.clone()) {
-                self.order.push_back(echo);
-            }
-            if self.order.len() > ECHOES_MAX
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.known.remove(&oldest);
-            }
-        }
-    }
+fn everything(tables: &Tables) -> impl Iterator<Item = Event> {
+    let slices = tables.kinds.iter().flat_map(|kind| &kind.slices);
+    slices.flat_map(|slice| slice.snapshot.iter()).cloned().map(Event::Added)
+}
 
-    fn contains(&self, event: &Event) -> bool {
-        let version = crate::store::parse_version(event.object().resource_version());
-        !self.known.is_empty()
-            && version.is_some_and(|version| self.known.contains(&(event.key().clone(), version)))
+/// Brings the subscriptions, which are in the order of the spec's watches, into that of the slices, which are by kind.
+fn in_order(tables: &Tables, subscriptions: &[Arc<Subscription>]) -> Vec<End> {
+    let slices = tables.kinds.iter().flat_map(|kind| &kind.slices);
+    slices
+        .filter_map(|slice| {
+            let mut subscriptions = subscriptions.iter();
+            let subscription = subscriptions.find(|subscription| subscription.serves == *slice.source)?;
+            Some(End { subscription: Arc::clone(subscription), fresh: true, gaps: 0 })
+        })
+        .collect()
+}
+
+impl Fault {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Panic => "panic",
+            Self::Hang => "hang",
+        }
     }
 }

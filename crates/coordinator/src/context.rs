@@ -114,6 +114,7 @@ impl Context {
     /// most deletes. The key is not served again before the write is visible in the observer's view.
     pub async fn write(&self, write: Write) -> Result<Option<Object>, WriteError> {
         let result = self.runtime.write(&write, self.entry.spec.component()).await;
+        self.entry.gauge.wrote(write.verb(), &result);
         let mut trace = self.trace.lock();
         match &result {
             Ok(answer) => {
@@ -136,16 +137,17 @@ impl Context {
                 Step::Write(write) => {
                     self.write(write).await?;
                 }
-                Step::Emit(event) => self.runtime.bus.emit(&event),
+                Step::Emit(event) => self.runtime.bus.emit(&event).await,
                 Step::Record(record) => self.record(*record).await,
             }
         }
         Ok(())
     }
 
-    /// Tells the observers that subscribed to events of type `T`.
-    pub fn emit<T: Send + Sync + 'static>(&self, event: T) {
-        self.runtime.bus.emit(&Emission::new(event));
+    /// Tells the observers that subscribed to events of type `T`; completes when those who want to lose none have room
+    /// for it.
+    pub async fn emit<T: Send + Sync + 'static>(&self, event: T) {
+        self.runtime.bus.emit(&Emission::new(event)).await;
     }
 
     /// Records a Kubernetes Event, best effort.

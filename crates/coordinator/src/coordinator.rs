@@ -3,9 +3,10 @@
 use std::any::{TypeId, type_name};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
 use crate::actor::Actor;
-use crate::bus::Bus;
+use crate::bus::{Bus, Overflow};
 use crate::entry::{Behaviour, Entry};
 use crate::feeds::{Feeds, Subscription};
 use crate::recorder::Recorder;
@@ -23,8 +24,8 @@ use crate::runtime::Runtime;
 use crate::wire::Source;
 use crate::{
     AddError, BoxError, Clock, Context, Detail, Event, IntoAction, Key, Kind, Observer, ObserverSpec, Plan,
-    PlanError, Random, Reconciler, ReleaseError, RunError, Status, SystemClock, View, Watch, emitted,
-    finalizer, idle, listwatch, planning,
+    PlanError, Random, Reconciler, ReleaseError, RunError, Status, SystemClock, View, Watch, Why, emitted,
+    finalizer, idle, listwatch, metrics, planning, report,
 };
 
 /// Watches the API server once a kind and scope, and serves many observers. Cheap to clone; clones are the same one.
@@ -34,6 +35,23 @@ pub struct Coordinator {
     registry: Arc<Mutex<Registry>>,
     /// Notified when there is an observer or a feed to start.
     changed: Arc<Notify>,
+}
+
+/// A [`Coordinator`] that is not kept alive: for observers that add or remove others, who would else keep the
+/// coordinator that keeps them.
+#[derive(Clone)]
+pub struct WeakCoordinator {
+    runtime: Weak<Runtime>,
+    registry: Weak<Mutex<Registry>>,
+    changed: Weak<Notify>,
+}
+
+impl WeakCoordinator {
+    /// The coordinator; none if all its clones are gone.
+    pub fn upgrade(&self) -> Option<Coordinator> {
+        let (runtime, registry) = (self.runtime.upgrade()?, self.registry.upgrade()?);
+        Some(Coordinator { runtime, registry, changed: self.changed.upgrade()? })
+    }
 }
 
 #[derive(Default)]
@@ -51,6 +69,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     seed: u64,
     instance: String,
+    regarding: Option<ObjectReference>,
 }
 
 impl Builder {
@@ -75,17 +94,29 @@ impl Builder {
         self
     }
 
+    /// Sets what Kubernetes Events about observers themselves, such as their restarts, are about; the
+    /// [Pod that this is](crate::own_pod) if the environment says so, and else the namespace of the client.
+    #[must_use]
+    pub fn regarding(mut self, reference: ObjectReference) -> Self {
+        self.regarding = Some(reference);
+        self
+    }
+
     /// The coordinator. Nothing is watched until it [runs](Coordinator::run).
     pub fn build(self) -> Coordinator {
         let changed = Arc::new(Notify::new());
         let activity = Arc::new(Activity::default());
         let runtime = Runtime {
-            client: self.client,
             clock: self.clock,
             random: Random::seeded(self.seed),
             feeds: Arc::new(Feeds::new(Arc::clone(&activity), Arc::clone(&changed))),
             bus: Bus::new(Arc::clone(&activity)),
             recorder: Recorder::new(&self.instance),
+            regarding: self
+                .regarding
+                .or_else(report::own_pod)
+                .unwrap_or_else(|| report::namespace(self.client.default_namespace())),
+            client: self.client,
             activity,
         };
         Coordinator { runtime: Arc::new(runtime), registry: Arc::default(), changed }
@@ -95,12 +126,22 @@ impl Builder {
 impl Coordinator {
     /// A coordinator that speaks through this client, with settings to choose.
     pub fn builder(client: Client) -> Builder {
-        Builder { client, clock: Arc::new(SystemClock), seed: rand::random(), instance: "xebec".to_owned() }
+        let instance = "xebec".to_owned();
+        Builder { client, clock: Arc::new(SystemClock), seed: rand::random(), instance, regarding: None }
     }
 
     /// A coordinator that speaks through this client.
     pub fn new(client: Client) -> Self {
         Self::builder(client).build()
+    }
+
+    /// The same coordinator, without keeping it alive.
+    pub fn downgrade(&self) -> WeakCoordinator {
+        WeakCoordinator {
+            runtime: Arc::downgrade(&self.runtime),
+            registry: Arc::downgrade(&self.registry),
+            changed: Arc::downgrade(&self.changed),
+        }
     }
 
     /// Adds an observer, before or while the coordinator runs.
@@ -122,8 +163,49 @@ impl Coordinator {
         F: Fn(Event, Context) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoAction> + Send + 'static,
     {
-        let callback = move |event, cx| callback(event, cx).map(IntoAction::into_action).boxed();
-        self.add(spec, Behaviour::Callback(Box::new(callback)))
+        self.add(spec, Behaviour::callback(callback))
+    }
+
+    /// Lets an observer go on in the place of the one of its name, whatever that is. No key is lost that waits to be
+    /// served, be tried again or be looked at later, and no event either: the new one is told of everything there is, and
+    /// of what the old one saw and it does not see any more as [deleted](Event::Deleted). What is being served goes on.
+    /// Watches that both want go on as well.
+    ///
+    /// To change only what a spec says, see [`reconfigure`](Self::reconfigure).
+    pub fn replace(&self, observer: impl Observer) -> Result<(), AddError> {
+        self.succeed(observer.spec(), Behaviour::Observer(Box::new(observer)))
+    }
+
+    /// The same as [`replace`](Self::replace), with a reconciler.
+    pub fn replace_reconciler(&self, reconciler: impl Reconciler) -> Result<(), AddError> {
+        self.succeed(reconciler.spec(), Behaviour::Reconciler(Box::new(reconciler)))
+    }
+
+    /// The same as [`replace`](Self::replace), with a callback; events that were not told yet, are told to it.
+    pub fn replace_callback<F, Fut>(&self, spec: ObserverSpec, callback: F) -> Result<(), AddError>
+    where
+        F: Fn(Event, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoAction> + Send + 'static,
+    {
+        self.succeed(spec, Behaviour::callback(callback))
+    }
+
+    /// Changes what an observer wants while it runs: `coordinator.reconfigure("roll", |spec| spec.concurrency(8))`.
+    ///
+    /// No key and no event is lost, and what is being served goes on. It is told only what its watches show otherwise
+    /// than before: nothing, where they are the same.
+    pub fn reconfigure(
+        &self,
+        name: &str,
+        change: impl FnOnce(ObserverSpec) -> ObserverSpec,
+    ) -> Result<(), AddError> {
+        let entry = self.registry.lock().entries.get(name).map(Arc::clone);
+        let entry = entry.ok_or_else(|| AddError::NoSuchObserver(name.to_owned()))?;
+        let spec = change(entry.spec.clone());
+        if spec.name != name {
+            return Err(AddError::Renamed(name.to_owned(), spec.name.into_owned()));
+        }
+        self.put_in_place(spec, Arc::clone(&entry.behaviour))
     }
 
     /// Calls back for every change of a kind in the whole cluster: `coordinator.on(|event: Event<Pod>, cx| …)`.
@@ -151,9 +233,32 @@ impl Coordinator {
     /// `coordinator.on_emitted(|change: Arc<ConfigChanged>, cx| …)`.
     ///
     /// At most 1024 events wait for it; if it is slower than that, the oldest are lost, which its status counts as
-    /// gaps. An error is retried with the same event. Returns the name it was given, by which it may be
-    /// [removed](Self::remove).
+    /// gaps; see [`on_every_emitted`](Self::on_every_emitted) to lose none. An error is retried with the same event.
+    /// Returns the name it was given, by which it may be [removed](Self::remove).
     pub fn on_emitted<T, F, Fut>(&self, callback: F) -> String
+    where
+        T: Send + Sync + 'static,
+        F: Fn(Arc<T>, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoAction> + Send + 'static,
+    {
+        self.on_emitted_with(Overflow::default(), callback)
+    }
+
+    /// The same as [`on_emitted`](Self::on_emitted), and nothing is lost: while `capacity` events wait for it, whoever
+    /// emits another waits, too.
+    ///
+    /// That is, an observer that emits in its plan serves the key for as long. Observers that so wait for each other in a
+    /// circle stand still until one of them [hangs](crate::ObserverSpec::hangs_after), is ended, and tries again.
+    pub fn on_every_emitted<T, F, Fut>(&self, capacity: usize, callback: F) -> String
+    where
+        T: Send + Sync + 'static,
+        F: Fn(Arc<T>, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoAction> + Send + 'static,
+    {
+        self.on_emitted_with(Overflow::Waits { capacity: capacity.max(1) }, callback)
+    }
+
+    fn on_emitted_with<T, F, Fut>(&self, overflow: Overflow, callback: F) -> String
     where
         T: Send + Sync + 'static,
         F: Fn(Arc<T>, Context) -> Fut + Send + Sync + 'static,
@@ -164,7 +269,7 @@ impl Coordinator {
             Some(event) => callback(event, cx).map(IntoAction::into_action).boxed(),
             None => futures::future::ready(Err(BoxError::from("an event of another type"))).boxed(),
         };
-        let letters = self.runtime.bus.subscribe(type_id);
+        let letters = self.runtime.bus.subscribe(type_id, overflow);
         let behaviour = Behaviour::Emitted { type_id, letters, callback: Box::new(callback) };
         let short = type_name::<T>().rsplit("::").next().unwrap_or_default().to_lowercase();
         self.add_named(&format!("on-{short}"), behaviour, |name| {
@@ -180,7 +285,7 @@ impl Coordinator {
         registry.to_start.retain(|other| !Arc::ptr_eq(other, &entry));
         drop(registry);
         entry.cancel.cancel();
-        if let Behaviour::Emitted { type_id, letters, .. } = &entry.behaviour {
+        if let Behaviour::Emitted { type_id, letters, .. } = &*entry.behaviour {
             self.runtime.bus.unsubscribe(*type_id, letters);
         }
         self.runtime.activity.bump();
@@ -207,7 +312,7 @@ impl Coordinator {
     pub fn plan(&self, observer: &str, key: &Key) -> Result<Plan, PlanError> {
         let entry = self.registry.lock().entries.get(observer).map(Arc::clone);
         let entry = entry.ok_or_else(|| PlanError::NoSuchObserver(observer.to_owned()))?;
-        let Behaviour::Observer(pure) = &entry.behaviour else {
+        let Behaviour::Observer(pure) = &*entry.behaviour else {
             return Err(PlanError::MakesNoPlans(observer.to_owned()));
         };
         let tables = entry.view.load_full().ok_or_else(|| PlanError::NotSynced(observer.to_owned()))?;
@@ -224,9 +329,36 @@ impl Coordinator {
     /// How the observers and their watches fare.
     pub fn status(&self) -> Status {
         Status {
-            observers: self.entries().iter().map(|entry| entry.status()).collect(),
+            observers: self.entries().iter().map(|entry| entry.status(self.runtime.clock.now())).collect(),
             watches: self.runtime.feeds.statuses(),
         }
+    }
+
+    /// What a monitoring system wants to know of it, as the text that Prometheus reads: how the watches fare, how long
+    /// the observers' queues are, how long serving takes, what fails. All labels are bounded: names of observers, kinds,
+    /// verbs, outcomes and states.
+    pub fn metrics(&self) -> String {
+        metrics::render(&self.entries(), &self.runtime)
+    }
+
+    /// Why an observer does, or does not, serve a key: what woke it, what it waits for, what came of it last, and what
+    /// would be done about it now. Nothing is done.
+    pub fn why(&self, observer: &str, key: &Key) -> Result<Why, PlanError> {
+        let entry = self.registry.lock().entries.get(observer).map(Arc::clone);
+        let entry = entry.ok_or_else(|| PlanError::NoSuchObserver(observer.to_owned()))?;
+        let at = self.runtime.clock.now();
+        let (waiting, trail, failures) = entry.desk.lock().look_up(key);
+        Ok(Why {
+            observer: observer.to_owned(),
+            key: key.clone(),
+            at,
+            health: entry.status(at).health,
+            waiting,
+            woken: trail.woken,
+            served: trail.served,
+            failures,
+            plan: self.plan(observer, key),
+        })
     }
 
     /// Completes when everything that had been written to the API server when it was called has been seen, and all
@@ -270,7 +402,7 @@ impl Coordinator {
             .into_iter()
             .map(|entry| {
                 let sources: Vec<Source> = entry.spec.watches.iter().flat_map(Source::of).collect();
-                let ends: Vec<Option<Subscription>> = sources.iter().map(|_| None).collect();
+                let ends: Vec<Option<Arc<Subscription>>> = sources.iter().map(|_| None).collect();
                 (entry, sources, ends, Arc::new(Notify::new()))
             })
             .collect();
@@ -279,19 +411,19 @@ impl Coordinator {
             for (entry, sources, ends, signal) in &mut starting {
                 for (source, end) in sources.iter().zip(ends).filter(|(source, _)| source.detail == detail) {
                     let (delivery, signal) = (entry.spec.delivery, Arc::clone(signal));
-                    *end = Some(self.runtime.feeds.subscribe(source, delivery, signal));
+                    *end = Some(Arc::new(self.runtime.feeds.subscribe(source, delivery, signal)));
                 }
             }
         }
         for (entry, _, ends, signal) in starting {
             let (runtime, stop) = (Arc::clone(&self.runtime), stop.clone());
-            if let Behaviour::Emitted { .. } = entry.behaviour {
+            if let Behaviour::Emitted { .. } = &*entry.behaviour {
                 tasks.spawn(emitted::run(runtime, entry, stop));
                 continue;
             }
             let ends = Arc::new(ends.into_iter().flatten().collect::<Vec<_>>());
             entry.subscriptions.store(Some(Arc::clone(&ends)));
-            tasks.spawn(Actor::new(runtime, entry, ends, signal).run(stop));
+            tasks.spawn(Actor::new(runtime, entry, &ends, signal).run(stop));
         }
         self.runtime.activity.bump();
     }
@@ -310,22 +442,43 @@ impl Coordinator {
     }
 
     fn add(&self, spec: ObserverSpec, behaviour: Behaviour) -> Result<(), AddError> {
-        let name = spec.name.clone().into_owned();
-        if spec.watches.is_empty() {
-            return Err(AddError::WatchesNothing(name));
-        }
-        let watched = |kind: &Kind| spec.watches.iter().any(|watch| watch.kind == *kind);
-        if let Some(index) = spec.indexes.iter().find(|index| !watched(index.kind())) {
-            return Err(AddError::IndexOfUnwatchedKind { observer: name, index: index.name() });
-        }
+        spec.check()?;
         let mut registry = self.registry.lock();
-        if registry.entries.contains_key(&name) {
-            return Err(AddError::DuplicateName(name));
+        if registry.entries.contains_key(&*spec.name) {
+            return Err(AddError::DuplicateName(spec.name.into_owned()));
         }
         finalizer::check(&spec, &behaviour, registry.entries.values().map(|entry| &entry.spec))?;
         registry.insert(Entry::new(spec, behaviour));
         drop(registry);
         self.changed.notify_one();
+        Ok(())
+    }
+
+    fn succeed(&self, spec: ObserverSpec, behaviour: Behaviour) -> Result<(), AddError> {
+        self.put_in_place(spec, Arc::new(behaviour))
+    }
+
+    /// Lets another go on in the place of the observer of its name.
+    fn put_in_place(&self, spec: ObserverSpec, behaviour: Arc<Behaviour>) -> Result<(), AddError> {
+        let emitted = |behaviour: &Behaviour| matches!(behaviour, Behaviour::Emitted { .. });
+        if !emitted(&behaviour) {
+            spec.check()?;
+        }
+        let mut registry = self.registry.lock();
+        let known = registry.entries.get(&*spec.name).map(Arc::clone);
+        // Who is told of emitted events cannot be told of objects instead.
+        let known = known.filter(|known| emitted(&known.behaviour) == emitted(&behaviour));
+        let Some(known) = known else { return Err(AddError::NoSuchObserver(spec.name.into_owned())) };
+        let others = registry.entries.values().filter(|other| !Arc::ptr_eq(other, &known));
+        finalizer::check(&spec, &behaviour, others.map(|entry| &entry.spec))?;
+        finalizer::check_successor(&known.spec, &spec)?;
+        let successor = Arc::new(known.successor(spec, behaviour));
+        registry.entries.insert(successor.spec.name.clone().into_owned(), Arc::clone(&successor));
+        if let Some(waiting) = registry.to_start.iter_mut().find(|entry| Arc::ptr_eq(entry, &known)) {
+            *waiting = successor;
+        } else if registry.running {
+            known.succession.announce(successor);
+        }
         Ok(())
     }
 

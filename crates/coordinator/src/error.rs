@@ -32,6 +32,20 @@ pub enum AddError {
         /// Why not, and what to do.
         why: String,
     },
+    /// A trigger goes by an index over the primary kind.
+    #[error("observer {observer} has a trigger by {index}, which is no index over its primary kind")]
+    TriggerWithoutIndex {
+        /// The observer.
+        observer: String,
+        /// The index.
+        index: &'static str,
+    },
+    /// Only what is there can be replaced or changed.
+    #[error("there is no observer named {0} to replace")]
+    NoSuchObserver(String),
+    /// The name of an observer stays: field managers, metrics and the command line go by it.
+    #[error("observer {0} cannot be renamed to {1}")]
+    Renamed(String, String),
 }
 
 /// The finalizer of an observer could not be taken off every object.

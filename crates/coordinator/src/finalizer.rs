@@ -162,13 +162,7 @@ pub(crate) fn check<'s>(
     mut others: impl Iterator<Item = &'s ObserverSpec>,
 ) -> Result<(), AddError> {
     let Some(finalizer) = spec.finalizer.as_deref() else { return Ok(()) };
-    let wrong = |why: &str| {
-        Err(AddError::Finalizer {
-            observer: spec.name.clone().into_owned(),
-            finalizer: finalizer.to_owned(),
-            why: why.to_owned(),
-        })
-    };
+    let wrong = |why: &str| Err(refusal(spec, finalizer, why));
     if !is_qualified(finalizer) {
         return wrong("its form is not domain/name, such as example.com/cleanup");
     }
@@ -188,6 +182,21 @@ pub(crate) fn check<'s>(
     }
     let taken = others.find(|other| other.finalizer == spec.finalizer && other.primary() == spec.primary());
     taken.map_or(Ok(()), |other| wrong(&format!("observer {} has it already", other.name)))
+}
+
+/// Why an observer cannot take the place of another, if so: it would not see to the objects that the other keeps.
+pub(crate) fn check_successor(known: &ObserverSpec, successor: &ObserverSpec) -> Result<(), AddError> {
+    let Some(finalizer) = known.finalizer.as_deref() else { return Ok(()) };
+    if known.finalizer == successor.finalizer && known.primary() == successor.primary() {
+        return Ok(());
+    }
+    let why = "objects have the finalizer of the observer in whose place it would go on; release that first";
+    Err(refusal(successor, finalizer, why))
+}
+
+fn refusal(spec: &ObserverSpec, finalizer: &str, why: &str) -> AddError {
+    let (observer, finalizer) = (spec.name.clone().into_owned(), finalizer.to_owned());
+    AddError::Finalizer { observer, finalizer, why: why.to_owned() }
 }
 
 /// Whether a name is `domain/name`, of the characters that Kubernetes allows.

@@ -5,12 +5,15 @@
 //! meets it. Since a watch tells the changes of a kind in the order of their resource versions, a write is in the view
 //! when the watch has got to the version that the server answered it with; a relist gets there in one step.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::core::response::reason;
 
 use crate::store::parse_version;
-use crate::view::{KindTable, Tables};
+use crate::view::{KindTable, Slice, Tables};
+use crate::wire::Source;
 use crate::write::{Operation, Patch};
 use crate::{Key, Object, Write, WriteError};
 
@@ -21,31 +24,31 @@ pub(crate) const HOLD_MAX: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Expectation {
     /// A watch has got to this version of the object.
-    Seen { table: usize, slice: usize, key: Key, uid: Box<str>, version: u64 },
+    Seen { source: Arc<Source>, key: Key, uid: Box<str>, version: u64 },
     /// The object is gone, or replaced by another of its name.
-    Gone { table: usize, key: Key, uid: Box<str> },
+    Gone { key: Key, uid: Box<str> },
     /// The object is no longer in this state; if none is given, it is there.
-    Changed { table: usize, key: Key, from: Option<Box<str>> },
+    Changed { key: Key, from: Option<Box<str>> },
 }
 
 impl Expectation {
     /// What a write that succeeded makes one expect, if the observer sees such objects. `answer` is the object as
     /// written, none if the server answered with a status; `view` is what the plan was made on.
     pub(crate) fn of(write: &Write, answer: Option<&Object>, view: &Tables) -> Vec<Self> {
-        let Some((table, kind)) = table_of(view, &write.target) else { return Vec::new() };
+        let Some(kind) = table_of(view, &write.target) else { return Vec::new() };
         let key = &write.target;
         match (&write.operation, answer) {
             // Deleted at once: the server answers with a status, or with the last state.
             (Operation::Delete(_), answer) if answer.is_none_or(|last| !last.is_terminating()) => {
                 let known = find(kind, key);
                 known
-                    .map(|known| Self::Gone { table, key: key.clone(), uid: known.uid().into() })
+                    .map(|known| Self::Gone { key: key.clone(), uid: known.uid().into() })
                     .into_iter()
                     .collect()
             }
             (_, Some(answer)) => {
                 let Some(version) = parse_version(answer.resource_version()) else { return Vec::new() };
-                let slices = kind.slices.iter().enumerate().filter(|(_, slice)| {
+                let slices = kind.slices.iter().filter(|slice| {
                     // A scale or a token is no object of the kind: judge by what is known of the object.
                     let is_object = write.subresource.is_none_or(|subresource| subresource == "status");
                     let known = slice.snapshot.get(key.namespace(), answer.name()).is_some();
@@ -55,9 +58,8 @@ impl Expectation {
                 let key =
                     Key::of_kind(key.kind().clone(), answer.namespace().or(key.namespace()), answer.name());
                 slices
-                    .map(|(slice, _)| Self::Seen {
-                        table,
-                        slice,
+                    .map(|slice| Self::Seen {
+                        source: Arc::clone(&slice.source),
                         key: key.clone(),
                         uid: uid.clone(),
                         version,
@@ -67,10 +69,7 @@ impl Expectation {
             // A binding or an eviction changes the object, to a version that the answer does not tell.
             (_, None) => {
                 let known = find(kind, key).map(|known| known.resource_version().into());
-                known
-                    .map(|from| Self::Changed { table, key: key.clone(), from: Some(from) })
-                    .into_iter()
-                    .collect()
+                known.map(|from| Self::Changed { key: key.clone(), from: Some(from) }).into_iter().collect()
             }
         }
     }
@@ -79,7 +78,7 @@ impl Expectation {
     pub(crate) fn of_conflict(error: &WriteError, view: &Tables) -> Option<Self> {
         let status = error.status().filter(|status| status.code == 409)?;
         let key = error.write.target.clone();
-        let (table, kind) = table_of(view, &key)?;
+        let kind = table_of(view, &key)?;
         if status.reason == reason::ALREADY_EXISTS {
             let selected = !key.name().is_empty()
                 && kind.slices.iter().any(|slice| {
@@ -87,38 +86,44 @@ impl Expectation {
                         && slice.source.labels.is_none()
                         && slice.source.fields.is_none()
                 });
-            return selected.then_some(Self::Changed { table, key, from: None });
+            return selected.then_some(Self::Changed { key, from: None });
         }
         // An apply conflicts with other owners of its fields, not with a newer state.
         let is_apply = matches!(error.write.operation, Operation::Patch(Patch::Apply { .. }));
         let from = find(kind, &key).filter(|_| !is_apply)?.resource_version().into();
-        Some(Self::Changed { table, key, from: Some(from) })
+        Some(Self::Changed { key, from: Some(from) })
     }
 
     pub(crate) fn is_met(&self, view: &Tables) -> bool {
-        let table = |table: &usize| view.kinds.get(*table);
+        let now = |key: &Key| table_of(view, key).and_then(|kind| find(kind, key));
         match self {
-            Self::Seen { table, slice, version, .. } => {
-                let slice = view.kinds.get(*table).and_then(|kind| kind.slices.get(*slice));
-                slice.is_none_or(|slice| slice.snapshot.position() >= *version)
-            }
-            Self::Gone { table: number, key, uid } => {
-                table(number).and_then(|kind| find(kind, key)).is_none_or(|now| now.uid() != &**uid)
-            }
-            Self::Changed { table: number, key, from } => {
-                let now = table(number).and_then(|kind| find(kind, key));
-                match from {
-                    Some(from) => now.is_none_or(|now| now.resource_version() != &**from),
-                    None => now.is_some(),
+            Self::Seen { source, key, version, .. } => {
+                let Some(kind) = table_of(view, key) else { return true };
+                let is_it = |slice: &&Slice| Arc::ptr_eq(&slice.source, source) || slice.source == *source;
+                match kind.slices.iter().find(is_it) {
+                    Some(slice) => slice.snapshot.position() >= *version,
+                    // It watches otherwise since: all that might show it.
+                    None => {
+                        let mut slices = kind.slices.iter();
+                        slices.all(|slice| {
+                            !slice.source.covers(key.namespace()) || slice.snapshot.position() >= *version
+                        })
+                    }
                 }
             }
+            Self::Gone { key, uid } => now(key).is_none_or(|now| now.uid() != &**uid),
+            Self::Changed { key, from: Some(from) } => {
+                now(key).is_none_or(|now| now.resource_version() != &**from)
+            }
+            // Nobody tells any more where the kind is no longer watched.
+            Self::Changed { key, from: None } => table_of(view, key).is_none() || now(key).is_some(),
         }
     }
 
     /// Whether what was written is gone already, so that perhaps nothing will ever tell of it.
     pub(crate) fn is_overtaken(&self, view: &Tables) -> bool {
-        let Self::Seen { table, key, uid, .. } = self else { return false };
-        view.kinds.get(*table).and_then(|kind| find(kind, key)).is_none_or(|now| now.uid() != &**uid)
+        let Self::Seen { key, uid, .. } = self else { return false };
+        table_of(view, key).and_then(|kind| find(kind, key)).is_none_or(|now| now.uid() != &**uid)
     }
 
     /// Key and version of the state that was written: by these the watch's echo is recognised.
@@ -130,10 +135,25 @@ impl Expectation {
     }
 }
 
-fn table_of<'v>(view: &'v Tables, key: &Key) -> Option<(usize, &'v KindTable)> {
-    view.kinds.iter().enumerate().find(|(_, table)| table.kind == *key.kind())
+fn table_of<'v>(view: &'v Tables, key: &Key) -> Option<&'v KindTable> {
+    view.kinds.iter().find(|table| table.kind == *key.kind())
 }
 
 fn find<'v>(kind: &'v KindTable, key: &Key) -> Option<&'v Object> {
     kind.slices.iter().find_map(|slice| slice.snapshot.get(key.namespace(), key.name()))
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seen { source, key, version, .. } => {
+                write!(f, "the watch of {source} to show {key} as of version {version}")
+            }
+            Self::Gone { key, .. } => write!(f, "{key} to be gone"),
+            Self::Changed { key, from: Some(from) } => {
+                write!(f, "a state of {key} newer than version {from}")
+            }
+            Self::Changed { key, from: None } => write!(f, "{key} to be seen"),
+        }
+    }
 }

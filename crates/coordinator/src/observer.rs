@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{BoxError, Context, Event, Key, Object, ObserverSpec, Plan, View};
+use crate::{BoxError, Context, Event, Key, Object, ObserverSpec, Plan, Priority, View, WriteError};
 
 /// An observer in two pure parts: which keys an event concerns, and what to do about a key.
 ///
@@ -24,6 +24,12 @@ pub trait Observer: Send + Sync + 'static {
         default_wake(event, view)
     }
 
+    /// How urgent it is to serve a key that `event` wakes; all the same by default. See [`Priority`].
+    fn priority(&self, key: &Key, event: &Event, view: &View) -> Priority {
+        let _ = (key, event, view);
+        Priority::Normal
+    }
+
     /// What to do about a key, given what the cluster looks like. Called again whenever the key is woken, so that it
     /// plans from what is there (levels), not from what happened (edges).
     ///
@@ -40,6 +46,16 @@ pub trait Observer: Send + Sync + 'static {
     fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
         let _ = (object, view);
         Err(format!("the observer names a finalizer but does not implement finalize, for {key}").into())
+    }
+
+    /// What to do because a write of the plan for `key`, which was made on `view`, failed: the server refused it, or
+    /// its answer was lost. For what has to be said of it, in Events or in a status; nothing by default.
+    ///
+    /// The answer is executed at once; should a write of it fail too, that is not asked about again. In any case the key
+    /// counts as failed and is planned anew after its back-off. Not asked by a dry run, where nothing is refused.
+    fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
+        let _ = (key, view, error);
+        Ok(Plan::new())
     }
 }
 
@@ -60,12 +76,20 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
         (**self).wake(event, view)
     }
 
+    fn priority(&self, key: &Key, event: &Event, view: &View) -> Priority {
+        (**self).priority(key, event, view)
+    }
+
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
     }
 
     fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
         (**self).finalize(key, object, view)
+    }
+
+    fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
+        (**self).refused(key, view, error)
     }
 }
 
@@ -78,12 +102,20 @@ impl<T: Observer + ?Sized> Observer for Box<T> {
         (**self).wake(event, view)
     }
 
+    fn priority(&self, key: &Key, event: &Event, view: &View) -> Priority {
+        (**self).priority(key, event, view)
+    }
+
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
     }
 
     fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
         (**self).finalize(key, object, view)
+    }
+
+    fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
+        (**self).refused(key, view, error)
     }
 }
 
@@ -96,12 +128,20 @@ impl<T: Observer + ?Sized> Observer for &'static T {
         (**self).wake(event, view)
     }
 
+    fn priority(&self, key: &Key, event: &Event, view: &View) -> Priority {
+        (**self).priority(key, event, view)
+    }
+
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
     }
 
     fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
         (**self).finalize(key, object, view)
+    }
+
+    fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
+        (**self).refused(key, view, error)
     }
 }
 
@@ -119,7 +159,14 @@ pub trait Reconciler: Send + Sync + 'static {
         default_wake(event, view)
     }
 
-    /// Serves a key. It is dropped at its next `await` when the coordinator shuts down.
+    /// How urgent it is to serve a key that `event` wakes; all the same by default. See [`Priority`].
+    fn priority(&self, key: &Key, event: &Event, view: &View) -> Priority {
+        let _ = (key, event, view);
+        Priority::Normal
+    }
+
+    /// Serves a key. It is dropped at its next `await` when the coordinator shuts down, and when it takes
+    /// longer than [`hangs_after`](ObserverSpec::hangs_after) allows.
     async fn reconcile(&self, key: &Key, cx: &Context) -> Result<Action, BoxError>;
 
     /// Cleans up because `object` is being deleted, see [`Observer::finalize`]. The finalizer is added before the first

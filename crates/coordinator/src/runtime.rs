@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 
 use crate::activity::Activity;
@@ -20,6 +21,8 @@ pub(crate) struct Runtime {
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) bus: Bus,
     pub(crate) recorder: Recorder,
+    /// What Kubernetes Events about observers themselves are about.
+    pub(crate) regarding: ObjectReference,
 }
 
 impl Runtime {

@@ -3,42 +3,70 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 
 use crate::context::Trace;
 use crate::entry::{Behaviour, Entry};
-use crate::{Action, BoxError, Context, Event, Key, finalizer, planning};
+use crate::{Action, BoxError, Clock, Context, Event, Key, WriteError, finalizer, planning};
 
 /// What came of serving a key.
 pub(crate) struct Served {
     pub(crate) key: Key,
     pub(crate) outcome: Outcome,
     pub(crate) trace: Trace,
+    pub(crate) took: Duration,
 }
 
 pub(crate) enum Outcome {
     Done(Action),
     Failed(BoxError),
     Panicked(String),
+    /// It took longer than it may, and was dropped.
+    Hung,
 }
 
 /// Serves a key. `events` are for callbacks: what is to be told of the object.
 pub(crate) async fn serve(entry: Arc<Entry>, key: Key, events: Vec<Event>, cx: Context) -> Served {
-    let outcome = match AssertUnwindSafe(act(&entry, &key, events, &cx)).catch_unwind().await {
-        Ok(Ok(action)) => Outcome::Done(action),
-        Ok(Err(error)) => Outcome::Failed(error),
-        Err(panic) => Outcome::Panicked(panic_message(&*panic)),
+    let began = cx.now();
+    let acting = AssertUnwindSafe(act(&entry, &key, events, &cx)).catch_unwind();
+    let outcome = match within(cx.clock(), entry.spec.hangs_after, acting).await {
+        Some(Ok(Ok(action))) => Outcome::Done(action),
+        Some(Ok(Err(error))) => Outcome::Failed(error),
+        Some(Err(panic)) => Outcome::Panicked(panic_message(&*panic)),
+        None => Outcome::Hung,
     };
-    Served { key, outcome, trace: cx.take_trace() }
+    let took = cx.now().duration_since(began).try_into().unwrap_or_default();
+    Served { key, outcome, trace: cx.take_trace(), took }
+}
+
+/// What a future yields, none if it takes longer than it may: then it is dropped.
+pub(crate) async fn within<T>(
+    clock: &Arc<dyn Clock>,
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        result = future => Some(result),
+        // Only asked for once the future waits.
+        () = async { clock.sleep(limit).await } => None,
+    }
 }
 
 async fn act(entry: &Entry, key: &Key, events: Vec<Event>, cx: &Context) -> Result<Action, BoxError> {
-    match &entry.behaviour {
+    match &*entry.behaviour {
         Behaviour::Observer(observer) => {
-            let plan = planning::plan(&**observer, &entry.spec, key, cx.view())?;
+            let plan =
+                entry.pace.run(&**cx.clock(), || planning::plan(&**observer, &entry.spec, key, cx.view()))?;
             let requeue_after = plan.requeues_after();
-            cx.execute(plan).await?;
+            if let Err(error) = cx.execute(plan).await {
+                if let Some(refused) = error.downcast_ref::<WriteError>() {
+                    cx.execute(observer.refused(key, cx.view(), refused)?).await?;
+                }
+                return Err(error);
+            }
             Ok(requeue_after.map_or_else(Action::done, Action::after))
         }
         Behaviour::Reconciler(reconciler) => finalizer::reconcile(&**reconciler, &entry.spec, key, cx).await,

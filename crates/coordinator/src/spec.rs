@@ -1,10 +1,11 @@
 //! What an observer is, as data: from it come its watches, RBAC rules, options and reference page.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use kube::Resource;
 
-use crate::{Backoff, Index, Kind};
+use crate::{AddError, Backoff, Index, Kind, Trigger};
 
 /// What an observer is and wants, as data.
 ///
@@ -42,6 +43,10 @@ pub struct ObserverSpec {
     pub freshness: Freshness,
     /// How failed keys are retried.
     pub backoff: Backoff,
+    /// How long serving one key may take: what takes longer hangs, and is ended and restarted. 10 minutes by default.
+    pub hangs_after: Duration,
+    /// Kinds whose objects wake those of the primary kind that use them.
+    pub triggers: Vec<Trigger>,
     /// The name under which it reports Kubernetes events and owns fields, where that is not its name.
     pub reports_as: Option<Cow<'static, str>>,
     /// The finalizer that keeps objects of the primary kind until it has cleaned up after them.
@@ -62,6 +67,8 @@ impl ObserverSpec {
             delivery: Delivery::Levels,
             freshness: Freshness::Key,
             backoff: Backoff::default(),
+            hangs_after: Duration::from_mins(10),
+            triggers: Vec::new(),
             reports_as: None,
             finalizer: None,
         }
@@ -123,6 +130,46 @@ impl ObserverSpec {
         self
     }
 
+    /// Sets how long serving one key may take, see [`hangs_after`](Self::hangs_after).
+    #[must_use]
+    pub fn hangs_after(mut self, limit: Duration) -> Self {
+        self.hangs_after = limit;
+        self
+    }
+
+    /// Wakes the primary objects that use an object of kind `K` whenever that changes: "watch Secrets, wake the
+    /// Deployments that use them". `index` is one of its indexes over the primary kind, and says what each object uses,
+    /// see [`Trigger`]. Watches all of `K` if it does not watch `K` yet.
+    ///
+    /// ```
+    /// use k8s_openapi::api::core::v1::{Pod, Secret};
+    /// use xebec_coordinator::{Index, ObserverSpec, Watch};
+    ///
+    /// let secrets = |pod: &Pod| -> Vec<String> {
+    ///     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    ///     volumes.filter_map(|volume| volume.secret.as_ref()?.secret_name.clone()).collect()
+    /// };
+    /// let spec = ObserverSpec::new("rotator", "restarts Pods whose Secrets change")
+    ///     .watch(Watch::of::<Pod>())
+    ///     .index(Index::new("secrets", secrets))
+    ///     .wakes_users_of::<Secret>("secrets");
+    /// assert_eq!(spec.watches.len(), 2);
+    /// ```
+    #[must_use]
+    pub fn wakes_users_of<K: Resource<DynamicType = ()>>(self, index: &'static str) -> Self {
+        self.wakes_users_of_kind(Kind::of::<K>(), index)
+    }
+
+    /// The same as [`wakes_users_of`](Self::wakes_users_of) for a kind known at run time.
+    #[must_use]
+    pub fn wakes_users_of_kind(mut self, kind: Kind, index: &'static str) -> Self {
+        if !self.watches.iter().any(|watch| watch.kind == kind) {
+            self.watches.push(Watch::kind(kind.clone()));
+        }
+        self.triggers.push(Trigger { kind, index });
+        self
+    }
+
     /// Sets the name under which it reports Kubernetes events and owns fields.
     #[must_use]
     pub fn reports_as(mut self, component: impl Into<Cow<'static, str>>) -> Self {
@@ -139,6 +186,23 @@ impl ObserverSpec {
     pub fn finalizer(mut self, finalizer: impl Into<Cow<'static, str>>) -> Self {
         self.finalizer = Some(finalizer.into());
         self
+    }
+
+    /// Whether it can be an observer of anything.
+    pub(crate) fn check(&self) -> Result<(), AddError> {
+        let observer = self.name.clone().into_owned();
+        let Some(primary) = self.primary() else { return Err(AddError::WatchesNothing(observer)) };
+        let watched = |kind: &Kind| self.watches.iter().any(|watch| watch.kind == *kind);
+        if let Some(index) = self.indexes.iter().find(|index| !watched(index.kind())) {
+            return Err(AddError::IndexOfUnwatchedKind { observer, index: index.name() });
+        }
+        let indexed = |trigger: &Trigger| {
+            self.indexes.iter().any(|index| index.name() == trigger.index && index.kind() == primary)
+        };
+        match self.triggers.iter().find(|trigger| !indexed(trigger)) {
+            Some(trigger) => Err(AddError::TriggerWithoutIndex { observer, index: trigger.index }),
+            None => Ok(()),
+        }
     }
 
     /// The kind of the first watch.

@@ -1,5 +1,7 @@
 //! What one can see of a running coordinator.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::{Detail, Kind};
@@ -28,12 +30,18 @@ pub struct ObserverStatus {
     pub held: usize,
     /// How many keys wait for a time: a back-off, or a wish to be served again.
     pub delayed: usize,
+    /// How long the key that waits longest has been ready to be served; none if none waits.
+    pub lag: Option<Duration>,
     /// How many times a key was served.
     pub served: u64,
     /// How many of these failed and were retried.
     pub retries: u64,
     /// How many times it panicked.
     pub panics: u64,
+    /// How many times it was ended because serving a key took longer than its spec allows.
+    pub hangs: u64,
+    /// How many times it was started again after a panic or a hang.
+    pub restarts: u64,
     /// How many writes it made.
     pub writes: u64,
     /// How many times an observer of edges lost sight of transitions because the server had forgotten them, or of
@@ -43,6 +51,59 @@ pub struct ObserverStatus {
     pub last_error: Option<LastError>,
 }
 
+impl Status {
+    /// Why the process should be restarted, for `/healthz`; empty if it should not.
+    ///
+    /// That is where only a new process helps: an observer that hangs and does not give its thread back. What heals by
+    /// itself (a restart after a panic) or outside (the API server, missing rights) is no reason.
+    pub fn unhealthy(&self) -> Vec<String> {
+        let hanging = |observer: &ObserverStatus| match &observer.health {
+            Health::Hanging { since, doing } => {
+                Some(format!("{} hangs since {since}: {doing}", observer.name))
+            }
+            _ => None,
+        };
+        self.observers.iter().filter_map(hanging).collect()
+    }
+
+    /// Why not all observers are at work, for `/readyz`; empty if they are.
+    pub fn unready(&self) -> Vec<String> {
+        let reason = |observer: &ObserverStatus| {
+            let name = &observer.name;
+            match &observer.health {
+                Health::Running => None,
+                Health::Waiting(reason) => Some(format!("{name} waits for {reason}")),
+                Health::Restarting(at) => Some(format!("{name} restarts at {at}")),
+                Health::Hanging { since, doing } => Some(format!("{name} hangs since {since}: {doing}")),
+                Health::Stopped => Some(format!("{name} does not run")),
+            }
+        };
+        self.observers.iter().filter_map(reason).collect()
+    }
+}
+
+impl ObserverStatus {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            health: Health::Stopped,
+            queued: 0,
+            active: 0,
+            held: 0,
+            delayed: 0,
+            lag: None,
+            served: 0,
+            retries: 0,
+            panics: 0,
+            hangs: 0,
+            restarts: 0,
+            writes: 0,
+            gaps: 0,
+            last_error: None,
+        }
+    }
+}
+
 /// How an observer fares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -50,8 +111,16 @@ pub enum Health {
     Waiting(String),
     /// It serves its keys.
     Running,
-    /// It panicked and is restarted at this time.
+    /// It panicked, or hung and was ended, and is restarted at this time.
     Restarting(Timestamp),
+    /// It has been at one thing for longer than its spec allows, and cannot be ended because it does not give its thread
+    /// back. All others go on; it is restarted as soon as it comes back.
+    Hanging {
+        /// Since when.
+        since: Timestamp,
+        /// What it does.
+        doing: String,
+    },
     /// It is not running: the coordinator has not started, or has ended.
     Stopped,
 }

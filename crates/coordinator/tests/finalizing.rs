@@ -329,6 +329,9 @@ async fn what_could_not_be_kept_is_refused() {
     assert!(callback.unwrap_err().to_string().contains("callback"));
     coordinator.observe(Copies::default()).unwrap();
     refused(maps().watch(Watch::of::<ConfigMap>()).finalizer(FINALIZER), "copies has it already");
+    let forgotten = coordinator.reconfigure("copies", |spec| ObserverSpec { finalizer: None, ..spec });
+    assert!(forgotten.unwrap_err().to_string().contains("release that first"));
+    coordinator.reconfigure("copies", |spec| spec.concurrency(4)).unwrap();
     let rights = spec().rights();
     assert!(
         rights.iter().any(|right| right.resource == "configmaps" && right.verbs == ["patch"]),

@@ -18,7 +18,7 @@ use xebec_coordinator::{
 };
 
 use self::rollout::Rollout;
-use crate::controller::{Controller, Writes, is_namespace_terminating, reason_of};
+use crate::controller::{Writes, is_namespace_terminating, reason_of};
 use crate::ownership::{
     Claim, adopt, adopters, candidates, claim, controller_reference, orphans, release, selector_of, selects,
 };
@@ -84,9 +84,7 @@ impl Observer for DeploymentController {
         }
         Rollout::new(deployment, sets, view).plan()
     }
-}
 
-impl Controller for DeploymentController {
     fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
         let mut plan = Plan::new();
         let Some(mut deployment) = view.get_key::<Deployment>(key)? else { return Ok(plan) };

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Namespace;
 use parking_lot::Mutex;
 use xebec_coordinator::{
-    Action, BoxError, Context, Coordinator, Event, Key, Kind, ObserverSpec, Reconciler, View, Watch,
+    Action, BoxError, Context, Event, Key, Kind, ObserverSpec, Reconciler, View, Watch, WeakCoordinator,
 };
 
 use self::collector::Collector;
@@ -26,7 +26,8 @@ const NAMES: [&str; 2] = ["garbage-collector-a", "garbage-collector-b"];
 
 /// Finds out which kinds there are, and sets up the collector for them.
 pub struct GarbageCollection {
-    coordinator: Coordinator,
+    /// Not kept alive: it keeps this one.
+    coordinator: WeakCoordinator,
     present: Mutex<Present>,
 }
 
@@ -39,12 +40,13 @@ struct Present {
 
 impl GarbageCollection {
     /// Sets up collectors on this coordinator.
-    pub fn new(coordinator: Coordinator) -> Self {
+    pub fn new(coordinator: WeakCoordinator) -> Self {
         Self { coordinator, present: Mutex::default() }
     }
 
     /// Puts a collector for these kinds in the place of the last one.
     fn set_up(&self, resources: Vec<Resource>) -> Result<(), BoxError> {
+        let Some(coordinator) = self.coordinator.upgrade() else { return Ok(()) };
         let mut present = self.present.lock();
         if present.resources == resources {
             return Ok(());
@@ -56,9 +58,9 @@ impl GarbageCollection {
         let watched: Vec<Resource> = resources.iter().filter(collected).cloned().collect();
         let (last, next) = (NAMES[present.turn % 2], NAMES[(present.turn + 1) % 2]);
         if !watched.is_empty() {
-            self.coordinator.reconcile(Collector::new(next.to_owned(), watched, resources.clone()))?;
+            coordinator.reconcile(Collector::new(next.to_owned(), watched, resources.clone()))?;
         }
-        self.coordinator.remove(last);
+        coordinator.remove(last);
         present.turn += 1;
         present.resources = resources;
         Ok(())

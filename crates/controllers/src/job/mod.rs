@@ -24,7 +24,7 @@ use xebec_coordinator::{
 
 use self::pods::{TRACKING, is_tracked, untrack};
 use self::sync::Sync;
-use crate::controller::{Controller, Writes, is_namespace_terminating, reason_of};
+use crate::controller::{Writes, is_namespace_terminating, reason_of};
 use crate::ownership::{
     Claim, adopt, adopters, candidates, claim, controller_of, controller_reference, may_be_adopted, orphans,
     release, selector_of, selects,
@@ -121,9 +121,7 @@ impl Observer for JobController {
         // What comes next follows from whose they are then.
         if claims || !plan.is_empty() { Ok(plan) } else { Sync::new(job, pods, view).plan() }
     }
-}
 
-impl Controller for JobController {
     fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
         let mut plan = Plan::new();
         let Some(job) = view.get_key::<Job>(key)? else { return Ok(plan) };

@@ -21,7 +21,7 @@ use xebec_coordinator::{
     Watch, Write, WriteError, default_wake, reference_to,
 };
 
-use crate::controller::{Controller, Writes, is_namespace_terminating, reason_of};
+use crate::controller::{Writes, is_namespace_terminating, reason_of};
 use crate::naming::Names;
 use crate::ownership::{
     Claim, adopt, adopters, candidates, claim, controller_reference, orphans, release, selector_of, selects,
@@ -107,9 +107,7 @@ impl<K: Replicated> Observer for ReplicaController<K> {
         }
         Ok(plan)
     }
-}
 
-impl<K: Replicated> Controller for ReplicaController<K> {
     fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
         let mut plan = Plan::new();
         let Some(object) = view.get_key::<K>(key)? else { return Ok(plan) };
