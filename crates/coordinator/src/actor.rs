@@ -261,8 +261,10 @@ impl Actor {
         let keys = catch_unwind(AssertUnwindSafe(|| entry.pace.run(&*self.runtime.clock, part)));
         match keys {
             Ok(keys) => {
-                self.entry.desk.lock().wake(&event, keys, begins, now);
-                if matches!(&*entry.behaviour, Behaviour::Callback(_)) {
+                let is_told = matches!(&*entry.behaviour, Behaviour::Callback(_));
+                let settles = entry.spec.settles && !is_told;
+                self.entry.desk.lock().wake(&event, keys, begins, settles, now);
+                if is_told {
                     self.payloads.push(event);
                 }
             }
@@ -296,7 +298,7 @@ impl Actor {
         let Served { key, outcome, trace, took } = served;
         let now = self.runtime.clock.now();
         let mut expectations = trace.expectations;
-        self.entry.desk.lock().remember(expectations.iter());
+        self.entry.desk.lock().remember(&key, expectations.iter());
         expectations.retain(|expected| !expected.is_met(&self.tables));
         if matches!(self.entry.spec.delivery, Delivery::Edges { .. })
             && matches!(&*self.entry.behaviour, Behaviour::Callback(_))

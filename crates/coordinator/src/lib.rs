@@ -91,7 +91,8 @@
 //!   the same time. What arrives meanwhile is one more turn, at the end of the queue.
 //! - A plan sees only what `wake` has been told of, so that no wake-up is lost, and it sees all that the last plan for
 //!   its key has written, so that nothing is created twice: after a write the key is held back until the write is in
-//!   the observer's view (its *own echo*). An echo wakes like any change, but does not cut a back-off short.
+//!   the observer's view (its *own echo*). An echo wakes like any change, but does not cut a back-off short; an observer whose
+//!   plans are complete [says so](ObserverSpec::settles) and is not woken by itself.
 //! - Views are immutable snapshots: no reader, however slow or dead, can stall a watch, and no observer another.
 //! - A late observer gets a snapshot (as `Added`) and then the changes, atomically. A relist tells only what differs,
 //!   deletions included. Deletions carry the last state.
@@ -117,6 +118,7 @@ mod conditions;
 mod context;
 mod coordinator;
 mod desk;
+mod echoes;
 mod emitted;
 mod entry;
 mod error;

@@ -49,6 +49,8 @@ pub struct ObserverSpec {
     pub triggers: Vec<Trigger>,
     /// The name under which it reports Kubernetes events and owns fields, where that is not its name.
     pub reports_as: Option<Cow<'static, str>>,
+    /// Its plans are complete: what it wrote itself is no reason to plan again.
+    pub settles: bool,
     /// The finalizer that keeps objects of the primary kind until it has cleaned up after them.
     pub finalizer: Option<Cow<'static, str>>,
 }
@@ -70,6 +72,7 @@ impl ObserverSpec {
             hangs_after: Duration::from_mins(10),
             triggers: Vec::new(),
             reports_as: None,
+            settles: false,
             finalizer: None,
         }
     }
@@ -174,6 +177,19 @@ impl ObserverSpec {
     #[must_use]
     pub fn reports_as(mut self, component: impl Into<Cow<'static, str>>) -> Self {
         self.reports_as = Some(component.into());
+        self
+    }
+
+    /// Says that its plans are complete: each does all there is to do about a key as the view shows it, so that the plan
+    /// made anew on a view that differs by its own writes only is empty. Then these do not wake the key that made them.
+    ///
+    /// By default they do, as plans may go in steps (a status that counts the Pods which the plan before has created).
+    /// A write is recognised where its event can be nothing else: a creation, and an update, patch or apply that names the
+    /// `resourceVersion` it is made on. Other events wake as ever, others' changes of the same objects among them. Not for
+    /// callbacks, which are told everything.
+    #[must_use]
+    pub fn settles(mut self) -> Self {
+        self.settles = true;
         self
     }
 
