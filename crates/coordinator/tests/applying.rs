@@ -6,13 +6,15 @@ mod running;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::events::v1::Event as KubernetesEvent;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use running::with;
 use serde_json::{Value, json};
 use xebec_coordinator::{
-    BoxError, Conditions, Coordinator, Key, Kind, Observer, ObserverSpec, Plan, Truth, View, Watch, Write,
+    BoxError, Conditions, Coordinator, EventRecord, Key, Kind, Observer, ObserverSpec, Plan, Truth, View,
+    Watch, Write,
 };
 
 fn widget_kind() -> Kind {
@@ -255,4 +257,100 @@ async fn misuse_is_a_clear_error_and_nothing_of_the_plan_is_executed() {
     let mut conditions = Conditions::new([], None, jiff::Timestamp::UNIX_EPOCH);
     conditions.set("Ready", Truth::True, "", "");
     assert!(conditions.changed().unwrap_err().to_string().contains("no reason"));
+}
+
+/// Gives each Pod a ConfigMap of its name, and says so on the Pod.
+struct Notes {
+    settles: bool,
+}
+
+impl Observer for Notes {
+    fn spec(&self) -> ObserverSpec {
+        let spec = ObserverSpec::new("notes", "").watch(Watch::of::<Pod>()).watch(Watch::of::<ConfigMap>());
+        if self.settles { spec.settles() } else { spec }
+    }
+
+    fn wake(&self, event: &xebec_coordinator::Event, _view: &View) -> Vec<Key> {
+        vec![Key::new::<Pod>(event.key().namespace(), event.key().name())]
+    }
+
+    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+        let mut plan = Plan::new();
+        let Some(mut pod) = view.get_key::<Pod>(key)? else { return Ok(plan) };
+        if view.get::<ConfigMap>(key.namespace(), key.name())?.is_none() {
+            let mut map = ConfigMap::default();
+            map.metadata.name = Some(key.name().to_owned());
+            map.metadata.namespace = key.namespace().map(str::to_owned);
+            plan.create(&map);
+        }
+        let labels = pod.metadata.labels.get_or_insert_default();
+        if labels.insert("noted".to_owned(), "yes".to_owned()).is_none() {
+            plan.update(&pod);
+        }
+        Ok(plan)
+    }
+}
+
+#[tokio::test]
+async fn an_observer_that_settles_is_not_woken_by_itself_but_by_others() {
+    for (settles, turns) in [(true, 1), (false, 2)] {
+        let add = |coordinator: &Coordinator| coordinator.observe(Notes { settles }).unwrap();
+        with(add, |coordinator, client| async move {
+            let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
+            let maps: Api<ConfigMap> = Api::namespaced(client, "default");
+            coordinator.idle().await;
+            let served = || coordinator.status().observers[0].served;
+            let web =
+                json!({"metadata": {"name": "web"}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
+            pods.create(&PostParams::default(), &serde_json::from_value(web).unwrap()).await.unwrap();
+            coordinator.idle().await;
+            assert!(maps.get_opt("web").await.unwrap().is_some());
+            if settles {
+                assert_eq!(served(), turns);
+            } else {
+                assert!(served() >= turns);
+            }
+            // Others undo it.
+            maps.delete("web", &DeleteParams::default()).await.unwrap();
+            let patch = Patch::Merge(json!({"metadata": {"labels": {"noted": null}}}));
+            pods.patch("web", &PatchParams::default(), &patch).await.unwrap();
+            coordinator.idle().await;
+            assert!(maps.get_opt("web").await.unwrap().is_some());
+            assert_eq!(pods.get("web").await.unwrap().metadata.labels.unwrap()["noted"], "yes");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_server_takes_events_and_their_series() {
+    struct Tells;
+    impl Observer for Tells {
+        fn spec(&self) -> ObserverSpec {
+            ObserverSpec::new("tells", "").watch(Watch::of::<Pod>())
+        }
+        fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+            let mut plan = Plan::new();
+            if let Some(pod) = view.object(key) {
+                plan.record(EventRecord::normal(pod.reference(), "Seen", "é".repeat(2_000)));
+            }
+            Ok(plan)
+        }
+    }
+    let add = |coordinator: &Coordinator| coordinator.observe(Tells).unwrap();
+    with(add, |coordinator, client| async move {
+        let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
+        let events: Api<KubernetesEvent> = Api::namespaced(client, "default");
+        let web = json!({"metadata": {"name": "web"}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
+        pods.create(&PostParams::default(), &serde_json::from_value(web).unwrap()).await.unwrap();
+        coordinator.idle().await;
+        let patch = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
+        pods.patch("web", &PatchParams::default(), &patch).await.unwrap();
+        coordinator.idle().await;
+        let events = events.list(&ListParams::default()).await.unwrap().items;
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(events[0].series.as_ref().map(|series| series.count), Some(2));
+        assert_eq!(events[0].note.as_deref(), Some(&*"é".repeat(512)));
+    })
+    .await;
 }
