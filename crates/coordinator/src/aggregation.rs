@@ -112,13 +112,14 @@ impl Aggregation {
         component: &str,
         now: Timestamp,
     ) -> (Identity, Decision) {
-        let mut note = cut(&record.note, NOTE_BYTES_MAX).to_owned();
+        let note = cut(&record.note, NOTE_BYTES_MAX);
         let mut identity = Identity::of(record, component);
-        if self.is_one_of_many(&identity, &note, now) {
-            note = cut(&format!("{COMBINED}{note}"), NOTE_BYTES_MAX).to_owned();
+        let note = if self.is_one_of_many(&identity, note, now) {
+            cut(&format!("{COMBINED}{note}"), NOTE_BYTES_MAX).to_owned()
         } else {
-            identity.note = Some(note.clone());
-        }
+            identity.note = Some(note.to_owned());
+            note.to_owned()
+        };
         if let Some(series) = self.series.get(&identity)
             && now.duration_since(series.last) < SERIES_WITHIN
         {

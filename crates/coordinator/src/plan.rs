@@ -248,6 +248,9 @@ impl fmt::Debug for Plan {
         if let Some(delay) = self.requeue_after {
             plan.field("requeue_after", &delay);
         }
+        if self.keep != Keep::default() {
+            plan.field("keep", &self.keep);
+        }
         if let Some(error) = &self.error {
             plan.field("error", error);
         }
