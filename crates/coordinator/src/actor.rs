@@ -249,6 +249,7 @@ impl Actor {
 
     async fn let_others_have_their_turn(&self, count: usize) {
         if count % EVENTS_PER_TURN == EVENTS_PER_TURN - 1 {
+            self.came_back(self.told_for(), || "telling it of events".to_owned());
             yield_now().await;
             let now = self.runtime.clock.now();
             self.entry.gauge.update(|reading| reading.turn_began = Some(now));
@@ -297,6 +298,9 @@ impl Actor {
     fn settle(&mut self, served: Served) {
         let Served { key, outcome, trace, took } = served;
         let now = self.runtime.clock.now();
+        if !matches!(outcome, Outcome::Hung) {
+            self.came_back(took, || format!("serving {key}"));
+        }
         let mut expectations = trace.expectations;
         self.entry.desk.lock().remember(&key, expectations.iter());
         expectations.retain(|expected| !expected.is_met(&self.tables));
@@ -396,6 +400,9 @@ impl Actor {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
+        if !self.started {
+            return None; // its watches will tell; keys that it took over wait until then
+        }
         if self.paused.is_some() {
             return self.paused;
         }
@@ -403,7 +410,27 @@ impl Actor {
         self.entry.desk.lock().next_due(self.entry.spec.freshness == Freshness::Observer, now)
     }
 
+    /// How long it has been told of events without giving others their turn.
+    fn told_for(&self) -> Duration {
+        let began = self.entry.gauge.turn_began();
+        let took = began.map(|began| self.runtime.clock.now().duration_since(began));
+        took.and_then(|took| took.try_into().ok()).unwrap_or_default()
+    }
+
+    /// Counts as a hang what could not be ended and has come back by itself, if it took too long.
+    fn came_back(&self, took: Duration, doing: impl FnOnce() -> String) {
+        let limit = self.entry.spec.hangs_after;
+        if took > limit {
+            let now = self.runtime.clock.now();
+            let message = format!("{} took longer than {limit:?}, and did not give its thread back", doing());
+            tracing::error!(observer = %self.entry.spec.name, message, "hung, going on");
+            self.entry.gauge.error(now, format!("{}: {message}", Fault::Hang.what()));
+            self.entry.gauge.update(|reading| reading.status.hangs += 1);
+        }
+    }
+
     fn publish(&self) {
+        self.came_back(self.told_for(), || "telling it of events".to_owned());
         let waits_for = if self.started { None } else { self.entry.waits_for() };
         let health = match (self.paused, waits_for) {
             (Some(until), _) => Health::Restarting(until),

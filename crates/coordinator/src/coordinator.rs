@@ -3,7 +3,7 @@
 use std::any::{TypeId, type_name};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -24,41 +24,24 @@ use crate::runtime::Runtime;
 use crate::wire::Source;
 use crate::{
     AddError, BoxError, Clock, Context, Detail, Event, IntoAction, Key, Kind, Observer, ObserverSpec, Plan,
-    PlanError, Random, Reconciler, ReleaseError, RunError, Status, SystemClock, View, Watch, Why, emitted,
-    finalizer, idle, listwatch, metrics, planning, report,
+    PlanError, Random, Reconciler, RunError, Status, SystemClock, View, Watch, Why, emitted, finalizer, idle,
+    listwatch, metrics, planning, report,
 };
 
 /// Watches the API server once a kind and scope, and serves many observers. Cheap to clone; clones are the same one.
 #[derive(Clone)]
 pub struct Coordinator {
-    runtime: Arc<Runtime>,
-    registry: Arc<Mutex<Registry>>,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) registry: Arc<Mutex<Registry>>,
     /// Notified when there is an observer or a feed to start.
-    changed: Arc<Notify>,
-}
-
-/// A [`Coordinator`] that is not kept alive: for observers that add or remove others, who would else keep the
-/// coordinator that keeps them.
-#[derive(Clone)]
-pub struct WeakCoordinator {
-    runtime: Weak<Runtime>,
-    registry: Weak<Mutex<Registry>>,
-    changed: Weak<Notify>,
-}
-
-impl WeakCoordinator {
-    /// The coordinator; none if all its clones are gone.
-    pub fn upgrade(&self) -> Option<Coordinator> {
-        let (runtime, registry) = (self.runtime.upgrade()?, self.registry.upgrade()?);
-        Some(Coordinator { runtime, registry, changed: self.changed.upgrade()? })
-    }
+    pub(crate) changed: Arc<Notify>,
 }
 
 #[derive(Default)]
-struct Registry {
-    entries: BTreeMap<String, Arc<Entry>>,
-    to_start: Vec<Arc<Entry>>,
-    running: bool,
+pub(crate) struct Registry {
+    pub(crate) entries: BTreeMap<String, Arc<Entry>>,
+    pub(crate) to_start: Vec<Arc<Entry>>,
+    pub(crate) running: bool,
     /// How many callbacks have been named.
     named: usize,
 }
@@ -135,15 +118,6 @@ impl Coordinator {
         Self::builder(client).build()
     }
 
-    /// The same coordinator, without keeping it alive.
-    pub fn downgrade(&self) -> WeakCoordinator {
-        WeakCoordinator {
-            runtime: Arc::downgrade(&self.runtime),
-            registry: Arc::downgrade(&self.registry),
-            changed: Arc::downgrade(&self.changed),
-        }
-    }
-
     /// Adds an observer, before or while the coordinator runs.
     pub fn observe(&self, observer: impl Observer) -> Result<(), AddError> {
         self.add(observer.spec(), Behaviour::Observer(Box::new(observer)))
@@ -164,48 +138,6 @@ impl Coordinator {
         Fut: Future<Output: IntoAction> + Send + 'static,
     {
         self.add(spec, Behaviour::callback(callback))
-    }
-
-    /// Lets an observer go on in the place of the one of its name, whatever that is. No key is lost that waits to be
-    /// served, be tried again or be looked at later, and no event either: the new one is told of everything there is, and
-    /// of what the old one saw and it does not see any more as [deleted](Event::Deleted). What is being served goes on.
-    /// Watches that both want go on as well.
-    ///
-    /// To change only what a spec says, see [`reconfigure`](Self::reconfigure).
-    pub fn replace(&self, observer: impl Observer) -> Result<(), AddError> {
-        self.succeed(observer.spec(), Behaviour::Observer(Box::new(observer)))
-    }
-
-    /// The same as [`replace`](Self::replace), with a reconciler.
-    pub fn replace_reconciler(&self, reconciler: impl Reconciler) -> Result<(), AddError> {
-        self.succeed(reconciler.spec(), Behaviour::Reconciler(Box::new(reconciler)))
-    }
-
-    /// The same as [`replace`](Self::replace), with a callback; events that were not told yet, are told to it.
-    pub fn replace_callback<F, Fut>(&self, spec: ObserverSpec, callback: F) -> Result<(), AddError>
-    where
-        F: Fn(Event, Context) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output: IntoAction> + Send + 'static,
-    {
-        self.succeed(spec, Behaviour::callback(callback))
-    }
-
-    /// Changes what an observer wants while it runs: `coordinator.reconfigure("roll", |spec| spec.concurrency(8))`.
-    ///
-    /// No key and no event is lost, and what is being served goes on. It is told only what its watches show otherwise
-    /// than before: nothing, where they are the same.
-    pub fn reconfigure(
-        &self,
-        name: &str,
-        change: impl FnOnce(ObserverSpec) -> ObserverSpec,
-    ) -> Result<(), AddError> {
-        let entry = self.registry.lock().entries.get(name).map(Arc::clone);
-        let entry = entry.ok_or_else(|| AddError::NoSuchObserver(name.to_owned()))?;
-        let spec = change(entry.spec.clone());
-        if spec.name != name {
-            return Err(AddError::Renamed(name.to_owned(), spec.name.into_owned()));
-        }
-        self.put_in_place(spec, Arc::clone(&entry.behaviour))
     }
 
     /// Calls back for every change of a kind in the whole cluster: `coordinator.on(|event: Event<Pod>, cx| …)`.
@@ -290,22 +222,6 @@ impl Coordinator {
         }
         self.runtime.activity.bump();
         true
-    }
-
-    /// Removes an observer for good: [removes](Self::remove) it, and takes its [finalizer](ObserverSpec::finalizer) off
-    /// every object, without cleaning up, so that they can be deleted. Returns how many objects had it.
-    ///
-    /// Without this they could not be deleted until an observer with this finalizer runs again; `remove` alone leaves
-    /// them so, for an observer that is to come back. After an error it may be called again.
-    pub async fn release(&self, name: &str) -> Result<usize, ReleaseError> {
-        let entry = self.registry.lock().entries.get(name).map(Arc::clone);
-        let entry = entry.ok_or_else(|| ReleaseError::NoSuchObserver(name.to_owned()))?;
-        entry.cancel.cancel(); // it would add them again
-        let released = self.runtime.release(&entry.spec).await;
-        let released =
-            released.map_err(|source| ReleaseError::Failed { observer: name.to_owned(), source })?;
-        self.remove(name);
-        Ok(released)
     }
 
     /// What an observer would do about a key now; nothing is done.
@@ -451,34 +367,6 @@ impl Coordinator {
         registry.insert(Entry::new(spec, behaviour));
         drop(registry);
         self.changed.notify_one();
-        Ok(())
-    }
-
-    fn succeed(&self, spec: ObserverSpec, behaviour: Behaviour) -> Result<(), AddError> {
-        self.put_in_place(spec, Arc::new(behaviour))
-    }
-
-    /// Lets another go on in the place of the observer of its name.
-    fn put_in_place(&self, spec: ObserverSpec, behaviour: Arc<Behaviour>) -> Result<(), AddError> {
-        let emitted = |behaviour: &Behaviour| matches!(behaviour, Behaviour::Emitted { .. });
-        if !emitted(&behaviour) {
-            spec.check()?;
-        }
-        let mut registry = self.registry.lock();
-        let known = registry.entries.get(&*spec.name).map(Arc::clone);
-        // Who is told of emitted events cannot be told of objects instead.
-        let known = known.filter(|known| emitted(&known.behaviour) == emitted(&behaviour));
-        let Some(known) = known else { return Err(AddError::NoSuchObserver(spec.name.into_owned())) };
-        let others = registry.entries.values().filter(|other| !Arc::ptr_eq(other, &known));
-        finalizer::check(&spec, &behaviour, others.map(|entry| &entry.spec))?;
-        finalizer::check_successor(&known.spec, &spec)?;
-        let successor = Arc::new(known.successor(spec, behaviour));
-        registry.entries.insert(successor.spec.name.clone().into_owned(), Arc::clone(&successor));
-        if let Some(waiting) = registry.to_start.iter_mut().find(|entry| Arc::ptr_eq(entry, &known)) {
-            *waiting = successor;
-        } else if registry.running {
-            known.succession.announce(successor);
-        }
         Ok(())
     }
 

@@ -208,10 +208,9 @@ impl Desk {
     /// What a key waits for, what woke it and how it was served last, and how often in a row it failed.
     pub(crate) fn look_up(&self, key: &Key) -> (Waiting, Trail, u32) {
         let waiting = match self.mailbox.position(key) {
-            Position::Absent => Waiting::Nothing,
+            Position::Absent | Position::Delayed { until: None, .. } => Waiting::Nothing,
             Position::Ready { since, priority, ahead } => Waiting::Turn { since, priority, ahead },
             Position::Active { since, again } => Waiting::Served { since, again },
-            Position::Delayed { until: None, .. } => Waiting::Nothing,
             Position::Delayed { until: Some(until), failed: true } => Waiting::BackOff { until },
             Position::Delayed { until: Some(at), failed: false } => Waiting::Time { at },
             Position::Held { until } => {

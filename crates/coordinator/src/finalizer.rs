@@ -24,23 +24,16 @@
 
 use std::time::Duration;
 
-use kube::Client;
-use kube::api::{Api, ListParams, PartialObjectMeta};
-use kube::core::DynamicObject;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::entry::Behaviour;
 use crate::names::{is_name, is_subdomain};
 use crate::plan::Keep;
-use crate::runtime::Runtime;
 use crate::{
-    Action, AddError, BoxError, Context, DecodeError, Key, Kind, Object, Observer, ObserverSpec, Plan,
-    Reconciler, Step, View, Write,
+    Action, AddError, BoxError, Context, DecodeError, Key, Object, Observer, ObserverSpec, Plan, Reconciler,
+    Step, View, Write,
 };
-
-/// How many objects a page has from which finalizers are taken off.
-const PAGE_LIMIT: u32 = 500;
 
 /// Where an object is on its way.
 enum Stage<'v> {
@@ -141,7 +134,7 @@ fn add(spec: &ObserverSpec, object: &Object) -> Result<Write, DecodeError> {
 
 /// `changed`: the object has been written since it was seen, so that its version is not known. Nobody can add a
 /// finalizer to a terminating object, and so none is lost.
-fn remove(spec: &ObserverSpec, object: &Object, changed: bool) -> Result<Write, DecodeError> {
+pub(crate) fn remove(spec: &ObserverSpec, object: &Object, changed: bool) -> Result<Write, DecodeError> {
     let mut finalizers = object.finalizers()?;
     finalizers.retain(|name| Some(&**name) != spec.finalizer.as_deref());
     Ok(set(object, &finalizers, !changed))
@@ -202,79 +195,6 @@ fn refusal(spec: &ObserverSpec, finalizer: &str, why: &str) -> AddError {
 /// Whether a name is `domain/name`, of the characters that Kubernetes allows.
 fn is_qualified(finalizer: &str) -> bool {
     finalizer.split_once('/').is_some_and(|(domain, name)| is_subdomain(domain) && is_name(name))
-}
-
-impl Runtime {
-    /// Takes the finalizer of an observer off every object of its primary kind that has it; returns how many had.
-    pub(crate) async fn release(&self, spec: &ObserverSpec) -> Result<usize, BoxError> {
-        let Some((finalizer, primary)) = spec.finalizer.as_deref().zip(spec.primary()) else { return Ok(0) };
-        let mut released = 0;
-        let namespaces = spec.watches.iter().filter(|watch| watch.kind == *primary);
-        let mut namespaces: Vec<Option<&str>> = namespaces
-            .flat_map(|watch| match watch.scope.namespaces.as_slice() {
-                [] => vec![None],
-                namespaces => namespaces.iter().map(|namespace| Some(&**namespace)).collect(),
-            })
-            .collect();
-        namespaces.sort_unstable();
-        namespaces.dedup();
-        for namespace in namespaces {
-            let api = self.api(primary, namespace);
-            let mut params = ListParams::default().limit(PAGE_LIMIT);
-            loop {
-                let page = api.list_metadata(&params).await?;
-                for meta in page.items {
-                    released += usize::from(self.let_go(spec, finalizer, meta).await?);
-                }
-                match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                    Some(token) => params.continue_token = Some(token),
-                    None => break,
-                }
-            }
-        }
-        Ok(released)
-    }
-
-    fn api(&self, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
-        match namespace {
-            Some(namespace) => Api::namespaced_with(Client::clone(&self.client), namespace, kind.resource()),
-            None => Api::all_with(Client::clone(&self.client), kind.resource()),
-        }
-    }
-
-    /// Takes a finalizer off one object, whoever else writes to it meanwhile.
-    async fn let_go(
-        &self,
-        spec: &ObserverSpec,
-        finalizer: &str,
-        object: PartialObjectMeta<DynamicObject>,
-    ) -> Result<bool, BoxError> {
-        let (Some(primary), mut metadata) = (spec.primary(), object.metadata) else { return Ok(false) };
-        loop {
-            if !metadata.finalizers.iter().flatten().any(|name| name == finalizer) {
-                return Ok(false);
-            }
-            let object = Object::from_value(primary, &json!({ "metadata": metadata }))?;
-            let conflict = match self.write(&remove(spec, &object, false)?, spec.component()).await {
-                Ok(_) => return Ok(true),
-                Err(error) => match error.status().map(|status| status.code) {
-                    Some(404) => return Ok(false),
-                    Some(409) => error,
-                    _ => return Err(error.into()),
-                },
-            };
-            let api = self.api(primary, object.namespace());
-            match api.get_metadata_opt(object.name()).await? {
-                None => return Ok(false),
-                Some(now) if now.metadata.uid.as_deref() != Some(object.uid()) => return Ok(false),
-                // The conflict was with no newer state, so that trying again would not end.
-                Some(now) if now.metadata.resource_version.as_deref() == Some(object.resource_version()) => {
-                    return Err(conflict.into());
-                }
-                Some(now) => metadata = now.metadata,
-            }
-        }
-    }
 }
 
 impl Object {

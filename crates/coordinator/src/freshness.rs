@@ -102,16 +102,12 @@ impl Expectation {
             Self::Seen { source, key, version, .. } => {
                 let Some(kind) = table_of(view, key) else { return true };
                 let is_it = |slice: &&Slice| Arc::ptr_eq(&slice.source, source) || slice.source == *source;
-                match kind.slices.iter().find(is_it) {
-                    Some(slice) => slice.snapshot.position() >= *version,
-                    // It watches otherwise since: all that might show it.
-                    None => {
-                        let mut slices = kind.slices.iter();
-                        slices.all(|slice| {
-                            !slice.source.covers(key.namespace()) || slice.snapshot.position() >= *version
-                        })
-                    }
+                let is_there = |slice: &Slice| slice.snapshot.position() >= *version;
+                if let Some(slice) = kind.slices.iter().find(is_it) {
+                    return is_there(slice);
                 }
+                // It watches otherwise since: all that might show it.
+                kind.slices.iter().all(|slice| !slice.source.covers(key.namespace()) || is_there(slice))
             }
             Self::Gone { key, uid } => now(key).is_none_or(|now| now.uid() != &**uid),
             Self::Changed { key, from: Some(from) } => {

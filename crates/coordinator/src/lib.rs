@@ -87,8 +87,9 @@
 //!
 //! # What holds
 //!
-//! - Work is by key. Ready keys are served first in, first out; a key waits at most once, and is never served twice at
-//!   the same time. What arrives meanwhile is one more turn, at the end of the queue.
+//! - Work is by key. Ready keys are served first in, first out, by [`Priority`], and none waits for ever; a key waits at
+//!   most once, and is never served twice at the same time. What arrives meanwhile is one more turn, at the end of the
+//!   queue.
 //! - A plan sees only what `wake` has been told of, so that no wake-up is lost, and it sees all that the last plan for
 //!   its key has written, so that nothing is created twice: after a write the key is held back until the write is in
 //!   the observer's view (its *own echo*). An echo wakes like any change, but does not cut a back-off short; an observer whose
@@ -96,15 +97,20 @@
 //! - Views are immutable snapshots: no reader, however slow or dead, can stall a watch, and no observer another.
 //! - A late observer gets a snapshot (as `Added`) and then the changes, atomically. A relist tells only what differs,
 //!   deletions included. Deletions carry the last state.
-//! - An error is retried with exponential back-off by key; a panic restarts that observer alone. Both are counted in
-//!   [`Coordinator::status`].
+//! - An error is retried with exponential back-off by key. A panic, or serving a key for longer than the spec
+//!   [allows](ObserverSpec::hangs_after), restarts that observer alone. All this is counted in [`Coordinator::status`] and
+//!   [`Coordinator::metrics`], and a restart is told in a Kubernetes Event. [`Coordinator::why`] says of any key what woke
+//!   it and what it waits for.
+//! - Observers are added, removed, [replaced](Coordinator::replace) and [reconfigured](Coordinator::reconfigure) while the
+//!   coordinator runs; no key that waits is lost by it, and none is served by two.
 //! - A kind that is missing or forbidden is a visible state ([`WatchState`]), is retried, and stops nothing else.
 //! - All time is from a [`Clock`], all chance from a seed.
 //!
 //! # Where to start reading
 //!
-//! [`Observer`] and [`View`], then [`Plan`] and [`Write`]; of the inside, `mailbox` (the queue), `store` (a snapshot),
-//! `feed` (a watch and its subscribers), `actor` (an observer at work).
+//! [`Observer`] and [`View`], then [`Plan`] and [`Write`]; of the inside, `mailbox` (the queue), `desk` (all that is
+//! known of an observer's keys), `store` (a snapshot), `feed` (a watch and its subscribers), `actor` (an observer at
+//! work), `succession` (one going on in the place of another).
 
 mod activity;
 mod actor;
@@ -149,6 +155,8 @@ mod pure;
 mod ready;
 mod record;
 mod recorder;
+mod release;
+mod replace;
 mod report;
 mod runtime;
 mod selector;
@@ -160,6 +168,7 @@ mod succession;
 mod trail;
 mod trigger;
 mod view;
+mod weak;
 mod why;
 mod wire;
 mod write;
@@ -168,7 +177,7 @@ pub use backoff::{Backoff, Random};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use conditions::{ConditionError, Conditions, Truth};
 pub use context::Context;
-pub use coordinator::{Builder, Coordinator, WeakCoordinator};
+pub use coordinator::{Builder, Coordinator};
 pub use error::{AddError, BoxError, PlanError, ReleaseError, RunError, WriteError};
 pub use event::Event;
 pub use index::Index;
@@ -185,5 +194,6 @@ pub use spec::{Delivery, Detail, Freshness, ObserverSpec, OptionSpec, Right, Sco
 pub use status::{Health, LastError, ObserverStatus, Status, WatchState, WatchStatus};
 pub use trigger::Trigger;
 pub use view::{Table, View};
+pub use weak::WeakCoordinator;
 pub use why::{Cause, Served, Waiting, Why, Woken};
 pub use write::{MisuseError, Operation, Patch, Write};

@@ -12,6 +12,9 @@ use crate::gauge::Durations;
 use crate::runtime::Runtime;
 use crate::{Health, ObserverStatus, WatchState, WatchStatus};
 
+/// A metric's name, what it counts, and where the number is.
+type Counter<T> = (&'static str, &'static str, fn(&T) -> u64);
+
 /// The text format of Prometheus, version 0.0.4.
 #[derive(Default)]
 struct Text(String);
@@ -92,8 +95,7 @@ fn observers_as_text(text: &mut Text, observers: &[ObserverStatus]) {
         let lag = observer.lag.unwrap_or_default().as_secs_f64();
         text.line("observer_lag_seconds", &[("observer", &observer.name)], lag);
     }
-    type Count = fn(&ObserverStatus) -> u64;
-    let counters: [(&str, &str, Count); 6] = [
+    let counters: [Counter<ObserverStatus>; 6] = [
         ("observer_served_total", "Times a key was served.", |observer| observer.served),
         ("observer_retries_total", "Times serving a key failed and was retried.", |observer| {
             observer.retries
@@ -173,16 +175,15 @@ fn watches(text: &mut Text, runtime: &Runtime) {
             text.line("watches", &[("kind", kind), ("detail", detail), ("state", state)], count);
         }
     }
-    type Count = fn(&Group) -> u64;
-    let counts: [(&str, &str, &str, Count); 5] = [
-        ("watch_observers", "gauge", "Observers that the watches serve.", |group| group.observers as u64),
-        ("watch_objects", "gauge", "Objects that the watches hold.", |group| group.objects as u64),
-        ("watch_object_bytes", "gauge", "Encoded size of the objects held.", |group| group.bytes as u64),
-        ("watch_lists_total", "counter", "Whole lists that were read.", |group| group.lists),
-        ("watch_opened_total", "counter", "Times a watch was opened.", |group| group.opened),
+    let counts: [(&str, Counter<Group>); 5] = [
+        ("gauge", ("watch_observers", "Observers that the watches serve.", |group| group.observers as u64)),
+        ("gauge", ("watch_objects", "Objects that the watches hold.", |group| group.objects as u64)),
+        ("gauge", ("watch_object_bytes", "Encoded size of the objects held.", |group| group.bytes as u64)),
+        ("counter", ("watch_lists_total", "Whole lists that were read.", |group| group.lists)),
+        ("counter", ("watch_opened_total", "Times a watch was opened.", |group| group.opened)),
     ];
-    for (name, kind_of_metric, help, count) in counts {
-        text.metric(name, kind_of_metric, help);
+    for (form, (name, help, count)) in counts {
+        text.metric(name, form, help);
         for ((kind, detail), group) in &groups {
             text.line(name, &[("kind", kind), ("detail", detail)], count(group));
         }

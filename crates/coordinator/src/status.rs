@@ -38,7 +38,7 @@ pub struct ObserverStatus {
     pub retries: u64,
     /// How many times it panicked.
     pub panics: u64,
-    /// How many times it was ended because serving a key took longer than its spec allows.
+    /// How many times something took longer than its spec allows, and was ended if it could be.
     pub hangs: u64,
     /// How many times it was started again after a panic or a hang.
     pub restarts: u64,
@@ -114,7 +114,7 @@ pub enum Health {
     /// It panicked, or hung and was ended, and is restarted at this time.
     Restarting(Timestamp),
     /// It has been at one thing for longer than its spec allows, and cannot be ended because it does not give its thread
-    /// back. All others go on; it is restarted as soon as it comes back.
+    /// back. All others go on, and so will it should it come back, which then counts as a hang.
     Hanging {
         /// Since when.
         since: Timestamp,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fake::{Fake, PODS, Run};
+use fake::{Fake, PODS, Planner, Run};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -106,22 +106,6 @@ async fn why_tells_what_woke_a_key_and_what_it_waits_for() {
     assert_eq!(why("nobody").served, None);
     assert!(run.coordinator.why("nobody", &pod("a")).is_err());
     run.stop().await;
-}
-
-/// An observer whose plan is a function.
-struct Planner<F>(ObserverSpec, F);
-
-impl<F> Observer for Planner<F>
-where
-    F: Fn(&Key, &View) -> Result<Plan, BoxError> + Send + Sync + 'static,
-{
-    fn spec(&self) -> ObserverSpec {
-        self.0.clone()
-    }
-
-    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
-        self.1(key, view)
-    }
 }
 
 #[tokio::test]

@@ -210,6 +210,7 @@ async fn a_pure_part_that_keeps_its_thread_is_reported_and_delays_nobody() {
         let status = run.status(name);
         assert_eq!((status.health, status.queued), (Health::Running, 0), "{name}");
         assert!(status.served >= 21);
+        assert_eq!(status.hangs, 1, "{name}");
     }
     assert!(run.coordinator.status().unhealthy().is_empty());
     run.stop().await;

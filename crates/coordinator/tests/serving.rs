@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fake::{Answer, CONFIG_MAPS, Fake, PODS, Run, status_body};
+use fake::{Answer, CONFIG_MAPS, Fake, PODS, Planner, Run, status_body};
 use http::Method;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -16,27 +16,9 @@ use kube::Resource;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use xebec_coordinator::{
-    BoxError, Coordinator, Freshness, Key, Observer, ObserverSpec, Plan, View, Watch, Write,
-};
+use xebec_coordinator::{BoxError, Coordinator, Freshness, Key, ObserverSpec, Plan, View, Watch, Write};
 
 const REPLICA_SETS: &str = "/apis/apps/v1/replicasets";
-
-/// An observer whose plan is a function.
-struct Planner<F>(ObserverSpec, F);
-
-impl<F> Observer for Planner<F>
-where
-    F: Fn(&Key, &View) -> Result<Plan, BoxError> + Send + Sync + 'static,
-{
-    fn spec(&self) -> ObserverSpec {
-        self.0.clone()
-    }
-
-    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
-        self.1(key, view)
-    }
-}
 
 fn planner<F>(spec: ObserverSpec, plan: F) -> impl FnOnce(&Coordinator)
 where

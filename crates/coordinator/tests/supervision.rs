@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fake::{Answer, Fake, PODS, Run, status_body};
+use fake::{Answer, Fake, PODS, Planner, Run, status_body};
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
@@ -15,22 +15,6 @@ use tokio::sync::watch;
 use xebec_coordinator::{
     BoxError, Context, Coordinator, Event, Health, Key, Observer, ObserverSpec, Plan, View, Watch,
 };
-
-/// An observer whose plan is a function.
-struct Planner<F>(ObserverSpec, F);
-
-impl<F> Observer for Planner<F>
-where
-    F: Fn(&Key, &View) -> Result<Plan, BoxError> + Send + Sync + 'static,
-{
-    fn spec(&self) -> ObserverSpec {
-        self.0.clone()
-    }
-
-    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
-        self.1(key, view)
-    }
-}
 
 fn planner<F>(spec: ObserverSpec, plan: F) -> impl FnOnce(&Coordinator)
 where

@@ -24,9 +24,11 @@ const ABSENT_MAX: usize = 500;
 /// When to look again at an owner of a kind that cannot be watched.
 const UNWATCHED: Duration = Duration::from_secs(30);
 
+/// Its name.
+pub(super) const COLLECTOR: &str = "garbage-collector";
+
 /// Deletes the objects of some kinds when their owners are gone.
 pub(super) struct Collector {
-    name: String,
     /// Those it collects: they can be deleted, listed and watched.
     watched: Vec<Resource>,
     /// All kinds that owners may be of.
@@ -53,8 +55,8 @@ enum Finding {
 }
 
 impl Collector {
-    pub(super) fn new(name: String, watched: Vec<Resource>, known: Vec<Resource>) -> Self {
-        Self { name, watched, known, absent: Mutex::default() }
+    pub(super) fn new(watched: Vec<Resource>, known: Vec<Resource>) -> Self {
+        Self { watched, known, absent: Mutex::default() }
     }
 
     fn dependents(&self, view: &View, uid: &str) -> Vec<Object> {
@@ -174,8 +176,7 @@ impl Collector {
 impl Reconciler for Collector {
     fn spec(&self) -> ObserverSpec {
         let description = "deletes objects whose owners are gone";
-        let spec =
-            ObserverSpec::new(self.name.clone(), description).reports_as("garbage-collector-controller");
+        let spec = ObserverSpec::new(COLLECTOR, description).reports_as("garbage-collector-controller");
         let verbs = ["get", "list", "watch", "patch", "delete"];
         let spec = spec.right(Right::of("*", "*", &verbs)).concurrency(20);
         let watches = self.watched.iter().map(|resource| Watch::kind(resource.kind.clone()).metadata_only());

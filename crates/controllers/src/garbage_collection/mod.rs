@@ -15,27 +15,18 @@ use xebec_coordinator::{
     Action, BoxError, Context, Event, Key, Kind, ObserverSpec, Reconciler, View, Watch, WeakCoordinator,
 };
 
-use self::collector::Collector;
+use self::collector::{COLLECTOR, Collector};
 use crate::discovery::{Resource, resources};
 
 /// Kinds whose objects are never collected: they are many and have no owners.
 const IGNORED: [(&str, &str); 2] = [("", "Event"), ("events.k8s.io", "Event")];
-/// The collector has one of two names, so that the next can be there before the last is gone: what both watch goes on
-/// being watched.
-const NAMES: [&str; 2] = ["garbage-collector-a", "garbage-collector-b"];
 
 /// Finds out which kinds there are, and sets up the collector for them.
 pub struct GarbageCollection {
     /// Not kept alive: it keeps this one.
     coordinator: WeakCoordinator,
-    present: Mutex<Present>,
-}
-
-/// The collector that is at work.
-#[derive(Default)]
-struct Present {
-    resources: Vec<Resource>,
-    turn: usize,
+    /// The kinds that the collector at work was set up for.
+    present: Mutex<Vec<Resource>>,
 }
 
 impl GarbageCollection {
@@ -48,7 +39,7 @@ impl GarbageCollection {
     fn set_up(&self, resources: Vec<Resource>) -> Result<(), BoxError> {
         let Some(coordinator) = self.coordinator.upgrade() else { return Ok(()) };
         let mut present = self.present.lock();
-        if present.resources == resources {
+        if *present == resources {
             return Ok(());
         }
         let collected = |resource: &&Resource| {
@@ -56,13 +47,19 @@ impl GarbageCollection {
                 && !IGNORED.contains(&(resource.kind.group(), resource.kind.name()))
         };
         let watched: Vec<Resource> = resources.iter().filter(collected).cloned().collect();
-        let (last, next) = (NAMES[present.turn % 2], NAMES[(present.turn + 1) % 2]);
-        if !watched.is_empty() {
-            coordinator.reconcile(Collector::new(next.to_owned(), watched, resources.clone()))?;
+        if watched.is_empty() {
+            coordinator.remove(COLLECTOR);
+        } else {
+            let collector = Collector::new(watched, resources.clone());
+            let is_there = coordinator.specs().iter().any(|spec| spec.name == COLLECTOR);
+            // What both watch goes on being watched, and what waits to be looked at is not forgotten.
+            if is_there {
+                coordinator.replace_reconciler(collector)?;
+            } else {
+                coordinator.reconcile(collector)?;
+            }
         }
-        coordinator.remove(last);
-        present.turn += 1;
-        present.resources = resources;
+        *present = resources;
         Ok(())
     }
 }

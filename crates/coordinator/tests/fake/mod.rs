@@ -18,7 +18,10 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use xebec_coordinator::{Builder, Coordinator, ManualClock, ObserverStatus, RunError};
+use xebec_coordinator::{
+    BoxError, Builder, Coordinator, Key, ManualClock, Observer, ObserverSpec, ObserverStatus, Plan, RunError,
+    View,
+};
 
 pub use server::status_body;
 use server::{Place, Reply, State, reply, status};
@@ -272,6 +275,22 @@ impl Run {
     pub async fn stop(self) {
         self.shutdown.cancel();
         within("the end", self.task).await.unwrap().unwrap();
+    }
+}
+
+/// An observer whose plan is a function.
+pub struct Planner<F>(pub ObserverSpec, pub F);
+
+impl<F> Observer for Planner<F>
+where
+    F: Fn(&Key, &View) -> Result<Plan, BoxError> + Send + Sync + 'static,
+{
+    fn spec(&self) -> ObserverSpec {
+        self.0.clone()
+    }
+
+    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+        self.1(key, view)
     }
 }
 
