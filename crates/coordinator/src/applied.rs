@@ -185,7 +185,7 @@ mod tests {
                 "one more port",
                 |value| {
                     value["spec"]["ports"] =
-                        json!([{"port": 80, "protocol": "TCP", "name": "web"}, {"port": 81}])
+                        json!([{"port": 80, "protocol": "TCP", "name": "web"}, {"port": 81}]);
                 },
                 false,
             ),

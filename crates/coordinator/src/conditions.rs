@@ -364,7 +364,7 @@ mod tests {
             match wrong {
                 None => assert!(answer.is_ok(), "{type_} {reason}: {answer:?}"),
                 Some(words) => {
-                    assert!(answer.clone().unwrap_err().contains(words), "{type_} {reason}: {answer:?}")
+                    assert!(answer.clone().unwrap_err().contains(words), "{type_} {reason}: {answer:?}");
                 }
             }
             assert_eq!(conditions.stated().is_err(), wrong.is_some());

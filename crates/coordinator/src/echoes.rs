@@ -237,10 +237,8 @@ mod tests {
             let mut written = None;
             if value != copy {
                 let now = self.objects[&key].clone();
-                let before = match blind {
-                    true => Before::Unknown,
-                    false => Before::State(seen.resource_version().into()),
-                };
+                let version = || Before::State(seen.resource_version().into());
+                let before = if blind { Before::Unknown } else { version() };
                 let may = blind || now.resource_version() == seen.resource_version();
                 written = may.then(|| (self.write(&key, state(&now).0, value), before));
             }

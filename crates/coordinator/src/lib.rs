@@ -94,6 +94,8 @@
 //!   its key has written, so that nothing is created twice: after a write the key is held back until the write is in
 //!   the observer's view (its *own echo*). An echo wakes like any change, but does not cut a back-off short; an observer whose
 //!   plans are complete [says so](ObserverSpec::settles) and is not woken by itself.
+//! - A [finalizer](ObserverSpec::finalizer) is there before anything is written elsewhere for an object, and goes when
+//!   all is cleaned up; no observer has to think of it. An apply that would change nothing is not sent.
 //! - Views are immutable snapshots: no reader, however slow or dead, can stall a watch, and no observer another.
 //! - A late observer gets a snapshot (as `Added`) and then the changes, atomically. A relist tells only what differs,
 //!   deletions included. Deletions carry the last state.
@@ -108,7 +110,7 @@
 //!
 //! # Where to start reading
 //!
-//! [`Observer`] and [`View`], then [`Plan`] and [`Write`]; of the inside, `mailbox` (the queue), `desk` (all that is
+//! [`Observer`] and [`View`], then [`Plan`], [`Write`], [`Conditions`] and [`ownership`]; of the inside, `mailbox` (the queue), `desk` (all that is
 //! known of an observer's keys), `store` (a snapshot), `feed` (a watch and its subscribers), `actor` (an observer at
 //! work), `succession` (one going on in the place of another).
 
