@@ -276,9 +276,11 @@ impl Actor {
         match keys {
             Ok(mut keys) => {
                 keys.retain(|(key, _)| self.post.serves(key) && wanted(key));
-                let is_told = !keys.is_empty();
-                self.entry.desk.lock().wake(&event, keys, begins, now);
-                if is_told && matches!(&*entry.behaviour, Behaviour::Callback(_)) {
+                let is_callback = matches!(&*entry.behaviour, Behaviour::Callback(_));
+                let is_told = is_callback && !keys.is_empty();
+                let settles = entry.spec.settles && !is_callback;
+                self.entry.desk.lock().wake(&event, keys, begins, settles, now);
+                if is_told {
                     self.payloads.push(event);
                 }
             }
@@ -325,7 +327,7 @@ impl Actor {
             self.came_back(took, || format!("serving {key}"));
         }
         let mut expectations = trace.expectations;
-        self.entry.desk.lock().remember(expectations.iter());
+        self.entry.desk.lock().remember(&key, expectations.iter());
         expectations.retain(|expected| !expected.is_met(&self.tables));
         if matches!(self.entry.spec.delivery, Delivery::Edges { .. })
             && matches!(&*self.entry.behaviour, Behaviour::Callback(_))

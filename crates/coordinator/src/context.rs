@@ -1,18 +1,23 @@
 //! What a reconciler or a callback has at hand, and what executes the plans of observers.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::Client;
+use kube::{Client, Resource};
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::entry::Entry;
 use crate::freshness::Expectation;
 use crate::leadership::Permit;
 use crate::runtime::Runtime;
-use crate::{BoxError, Clock, Emission, EventRecord, Object, Plan, Step, View, Write, WriteError};
+use crate::{
+    BoxError, Clock, DecodeError, Dependent, Emission, EventRecord, Key, Kind, Object, Plan, Step, Table,
+    View, Write, WriteError,
+};
 
 /// What a [`Reconciler`](crate::Reconciler) or a callback has at hand while it serves one key. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +36,8 @@ pub(crate) struct Trace {
     /// The last write conflicted with a state that the view does not show yet.
     pub(crate) conflict: Option<Expectation>,
     pub(crate) writes: u64,
+    /// The objects written.
+    pub(crate) written: BTreeSet<Key>,
 }
 
 impl Context {
@@ -41,6 +48,52 @@ impl Context {
     /// The observer's view, as it was when it began to serve this key. Empty for a callback of emitted events.
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// A typed object as the view shows it; `namespace` is `None` if it is cluster-scoped. As [`View::get`].
+    pub fn get<'a, K>(
+        &self,
+        namespace: impl Into<Option<&'a str>>,
+        name: &str,
+    ) -> Result<Option<K>, DecodeError>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        self.view.get(namespace, name)
+    }
+
+    /// All typed objects of a namespace, or of all if `None`. As [`View::list`].
+    pub fn list<'a, K>(&self, namespace: impl Into<Option<&'a str>>) -> Result<Vec<K>, DecodeError>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        self.view.list(namespace)
+    }
+
+    /// The typed objects for which a declared index has this value. As [`View::by_index`].
+    pub fn by_index<K>(&self, index: &str, value: &str) -> Result<Vec<K>, DecodeError>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        self.view.by_index(index, value)
+    }
+
+    /// The typed owner of an object. As [`View::owner_of`].
+    pub fn owner_of<K>(&self, dependent: &impl Dependent) -> Result<Option<K>, DecodeError>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        self.view.owner_of(dependent)
+    }
+
+    /// The object of a key of any watched kind, not decoded. As [`View::object`].
+    pub fn object(&self, key: &Key) -> Option<&Object> {
+        self.view.object(key)
+    }
+
+    /// The objects of any watched kind, not decoded. As [`View::kind`].
+    pub fn kind(&self, kind: &Kind) -> Table<'_> {
+        self.view.kind(kind)
     }
 
     /// The time now.
@@ -72,6 +125,7 @@ impl Context {
             Ok(answer) => {
                 tracing::debug!(observer = %self.entry.spec.name, %write, "written");
                 trace.writes += 1;
+                trace.written.insert(write.target.clone());
                 trace.conflict = None;
                 trace.expectations.extend(Expectation::of(&write, answer.as_ref(), self.view.tables()));
             }
@@ -114,6 +168,11 @@ impl Context {
     /// Completes when serving the key must end at once.
     pub(crate) async fn revoked(&self) {
         self.permit.revoked().await;
+    }
+
+    /// Whether the object of a key has been written while this key was served.
+    pub(crate) fn has_written(&self, key: &Key) -> bool {
+        self.trace.lock().written.contains(key)
     }
 
     pub(crate) fn take_trace(&self) -> Trace {

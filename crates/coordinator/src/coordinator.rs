@@ -26,7 +26,7 @@ use crate::wire::Source;
 use crate::{
     AddError, BoxError, Clock, Context, Detail, Election, Event, IntoAction, Key, Kind, Observer,
     ObserverSpec, Plan, PlanError, Random, Reconciler, Right, RunError, Sharding, Status, SystemClock, View,
-    Watch, Why, emitted, idle, listwatch, metrics, report,
+    Watch, Why, emitted, finalizer, idle, listwatch, metrics, planning, report,
 };
 
 /// Watches the API server once a kind and scope, and serves many observers. Cheap to clone; clones are the same one.
@@ -110,7 +110,7 @@ impl Builder {
             random: Random::seeded(self.seed),
             feeds: Arc::new(Feeds::new(Arc::clone(&activity), Arc::clone(&changed))),
             bus: Bus::new(Arc::clone(&activity)),
-            recorder: Recorder::new(self.instance),
+            recorder: Recorder::new(&self.instance),
             regarding: self
                 .regarding
                 .or_else(report::own_pod)
@@ -257,7 +257,8 @@ impl Coordinator {
         };
         let tables = entry.view.load_full().ok_or_else(|| PlanError::NotSynced(observer.to_owned()))?;
         let view = View::new(tables, self.runtime.clock.now());
-        pure.plan(key, &view).map_err(|source| PlanError::Failed { key: key.clone(), source })
+        planning::plan(&**pure, &entry.spec, key, &view)
+            .map_err(|source| PlanError::Failed { key: key.clone(), source })
     }
 
     /// The specs of all observers, ordered by name.
@@ -326,6 +327,9 @@ impl Coordinator {
         let running = Running::begin(self)?;
         let mut tasks = JoinSet::new();
         let leadership = leadership::Driver::start(&self.runtime);
+        let (runtime, stop) = (Arc::clone(&self.runtime), running.stop.clone());
+        tasks
+            .spawn(async move { stop.run_until_cancelled(runtime.write_series()).await.unwrap_or_default() });
         loop {
             self.start_observers(&mut tasks, &running.stop);
             self.start_feeds(&mut tasks, &running.stop);
@@ -396,6 +400,7 @@ impl Coordinator {
         if registry.entries.contains_key(&*spec.name) {
             return Err(AddError::DuplicateName(spec.name.into_owned()));
         }
+        finalizer::check(&spec, &behaviour, registry.entries.values().map(|entry| &entry.spec))?;
         registry.insert(Entry::new(spec, behaviour));
         drop(registry);
         self.changed.notify_one();

@@ -4,21 +4,19 @@
 //! It outlives the observer's task, so that it can be asked while the observer is at work or stuck, and it is handed on
 //! when an observer is replaced by another, so that no key is lost.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::clock::after;
+use crate::echoes::{Early, Echoes};
 use crate::freshness::{Expectation, HOLD_MAX};
 use crate::mailbox::{Mailbox, Next, Position};
 use crate::trail::Trails;
 use crate::view::Tables;
 use crate::why::{Cause, Served, Trail, Waiting, Woken};
 use crate::{Event, Key, Priority};
-
-/// How many of its own writes an observer remembers, to recognise their echoes.
-const ECHOES_MAX: usize = 1024;
 
 /// The keys of one observer.
 #[derive(Default)]
@@ -39,13 +37,6 @@ struct Hold {
     conflict: bool,
 }
 
-/// The versions that the observer itself wrote lately.
-#[derive(Default)]
-struct Echoes {
-    known: HashSet<(Key, u64)>,
-    order: VecDeque<(Key, u64)>,
-}
-
 /// How many keys wait for what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -64,12 +55,40 @@ pub(crate) enum Verdict {
 }
 
 impl Desk {
-    /// Takes in that an event wakes these keys, each with its priority.
-    pub(crate) fn wake(&mut self, event: &Event, keys: Vec<(Key, Priority)>, begins: bool, now: Timestamp) {
-        let own = !keys.is_empty() && self.echoes.contains(event);
+    /// Takes in that an event wakes these keys, each with its priority. An observer that `settles` is not woken by its own
+    /// writes; but by all there is, when it begins (anew).
+    pub(crate) fn wake(
+        &mut self,
+        event: &Event,
+        keys: Vec<(Key, Priority)>,
+        begins: bool,
+        settles: bool,
+        now: Timestamp,
+    ) {
         for (key, priority) in keys {
+            let echo = self.echoes.of(event);
+            let own = echo.is_some();
+            if settles && !begins && echo.is_some_and(|echo| echo.is_all_of(event, &key)) {
+                continue;
+            }
             let woken = Woken { at: now, cause: Cause::of(event, own, begins) };
+            if settles && !begins && self.mailbox.is_active(&key) {
+                let early = Early { event: event.clone(), priority, woken: woken.clone() };
+                if self.echoes.keep(&key, early) {
+                    continue;
+                }
+            }
             self.mailbox.wake_because(&key, priority, woken, own);
+        }
+    }
+
+    /// Wakes a key that has been served by what came meanwhile, but for its own writes.
+    fn wake_late(&mut self, key: &Key) {
+        for Early { event, priority, woken } in self.echoes.take_early(key) {
+            let echo = self.echoes.of(&event);
+            if !echo.is_some_and(|echo| echo.is_all_of(&event, key)) {
+                self.mailbox.wake_because(key, priority, woken, echo.is_some());
+            }
         }
     }
 
@@ -115,9 +134,9 @@ impl Desk {
         }
     }
 
-    /// Remembers what was written, to recognise its echo.
-    pub(crate) fn remember<'a>(&mut self, written: impl Iterator<Item = &'a Expectation>) {
-        self.echoes.remember(written.filter_map(Expectation::echo));
+    /// Remembers what was written for a key, to recognise its echo.
+    pub(crate) fn remember<'a>(&mut self, key: &Key, written: impl Iterator<Item = &'a Expectation>) {
+        self.echoes.remember(key, written.filter_map(Expectation::echo));
     }
 
     /// Counts a failure of a key; returns how many there were in a row.
@@ -130,6 +149,7 @@ impl Desk {
     /// Takes in what came of serving a key.
     pub(crate) fn settle(&mut self, key: &Key, verdict: Verdict, served: Served, now: Timestamp) {
         let woken = self.mailbox.woken(key).cloned();
+        self.wake_late(key);
         self.trails.remember(key, Trail { woken, served: Some(served) });
         let next = match verdict {
             Verdict::Done { again, requeue_after } => {
@@ -153,6 +173,7 @@ impl Desk {
     pub(crate) fn forget(&mut self, key: &Key, now: Timestamp) {
         self.failures.remove(key);
         self.holds.remove(key);
+        self.echoes.take_early(key);
         self.mailbox.done(key, Next::Rest, now);
     }
 
@@ -211,26 +232,5 @@ impl Desk {
             trail.woken = Some(woken.clone());
         }
         (waiting, trail, self.failures.get(key).copied().unwrap_or(0))
-    }
-}
-
-impl Echoes {
-    fn remember(&mut self, written: impl Iterator<Item = (Key, u64)>) {
-        for echo in written {
-            if self.known.insert(echo.clone()) {
-                self.order.push_back(echo);
-            }
-            if self.order.len() > ECHOES_MAX
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.known.remove(&oldest);
-            }
-        }
-    }
-
-    fn contains(&self, event: &Event) -> bool {
-        let version = crate::store::parse_version(event.object().resource_version());
-        !self.known.is_empty()
-            && version.is_some_and(|version| self.known.contains(&(event.key().clone(), version)))
     }
 }

@@ -23,6 +23,16 @@ pub enum AddError {
         /// The index.
         index: &'static str,
     },
+    /// It could not keep the promise of the finalizer that its spec names.
+    #[error("observer {observer} cannot have the finalizer {finalizer}: {why}")]
+    Finalizer {
+        /// The observer.
+        observer: String,
+        /// The finalizer.
+        finalizer: String,
+        /// Why not, and what to do.
+        why: String,
+    },
     /// A trigger goes by an index over the primary kind.
     #[error("observer {observer} has a trigger by {index}, which is no index over its primary kind")]
     TriggerWithoutIndex {
@@ -37,6 +47,23 @@ pub enum AddError {
     /// The name of an observer stays: field managers, metrics and the command line go by it.
     #[error("observer {0} cannot be renamed to {1}")]
     Renamed(String, String),
+}
+
+/// The finalizer of an observer could not be taken off every object.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// No observer has this name.
+    #[error("there is no observer named {0}")]
+    NoSuchObserver(String),
+    /// Listing or writing failed; what was released until then stays so, and it may be tried again.
+    #[error("cannot release what observer {observer} holds: {source}")]
+    Failed {
+        /// The observer.
+        observer: String,
+        /// The server's error.
+        #[source]
+        source: BoxError,
+    },
 }
 
 /// A write that the server refused, or whose answer was lost.

@@ -32,16 +32,15 @@ impl Runtime {
         permit: &Permit,
     ) -> Result<Option<Object>, WriteError> {
         let failed = |error| WriteError { write: write.clone(), source: Box::new(error) };
+        write.check().map_err(|misuse| failed(kube::Error::Service(misuse.into())))?;
+        let request = request(write, manager).map_err(|error| failed(kube::Error::BuildRequest(error)))?;
         let writing =
             permit.write(&*self.clock).map_err(|fenced| failed(kube::Error::Service(fenced.into())))?;
-        let answer = match request(write, manager) {
-            Ok(request) => tokio::select! {
-                biased;
-                () = permit.fenced(&*self.clock) => Err(kube::Error::Service(Fenced.into())),
-                answer = self.client.request_text(request) => answer,
-                () = self.sleep(ANSWER_MAX) => Err(kube::Error::Service(NoAnswer.into())),
-            },
-            Err(error) => Err(kube::Error::BuildRequest(error)),
+        let answer = tokio::select! {
+            biased;
+            () = permit.fenced(&*self.clock) => Err(kube::Error::Service(Fenced.into())),
+            answer = self.client.request_text(request) => answer,
+            () = self.sleep(ANSWER_MAX) => Err(kube::Error::Service(NoAnswer.into())),
         };
         if is_answered(&answer) {
             writing.answered();

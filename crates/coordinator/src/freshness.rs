@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use kube::core::response::reason;
 
+use crate::echoes::{Before, Echo};
 use crate::store::parse_version;
 use crate::view::{KindTable, Slice, Tables};
 use crate::wire::Source;
@@ -24,7 +25,7 @@ pub(crate) const HOLD_MAX: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Expectation {
     /// A watch has got to this version of the object.
-    Seen { source: Arc<Source>, key: Key, uid: Box<str>, version: u64 },
+    Seen { source: Arc<Source>, key: Key, uid: Box<str>, version: u64, before: Before },
     /// The object is gone, or replaced by another of its name.
     Gone { key: Key, uid: Box<str> },
     /// The object is no longer in this state; if none is given, it is there.
@@ -63,6 +64,7 @@ impl Expectation {
                         key: key.clone(),
                         uid: uid.clone(),
                         version,
+                        before: Before::of(write),
                     })
                     .collect()
             }
@@ -122,10 +124,12 @@ impl Expectation {
         table_of(view, key).and_then(|kind| find(kind, key)).is_none_or(|now| now.uid() != &**uid)
     }
 
-    /// Key and version of the state that was written: by these the watch's echo is recognised.
-    pub(crate) fn echo(&self) -> Option<(Key, u64)> {
+    /// The state that was written: by this the watch's echo is recognised.
+    pub(crate) fn echo(&self) -> Option<Echo> {
         match self {
-            Self::Seen { key, version, .. } => Some((key.clone(), *version)),
+            Self::Seen { key, version, before, .. } => {
+                Some(Echo { key: key.clone(), version: *version, before: before.clone() })
+            }
             _ => None,
         }
     }

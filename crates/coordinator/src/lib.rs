@@ -92,7 +92,10 @@
 //!   queue.
 //! - A plan sees only what `wake` has been told of, so that no wake-up is lost, and it sees all that the last plan for
 //!   its key has written, so that nothing is created twice: after a write the key is held back until the write is in
-//!   the observer's view (its *own echo*). An echo wakes like any change, but does not cut a back-off short.
+//!   the observer's view (its *own echo*). An echo wakes like any change, but does not cut a back-off short; an observer whose
+//!   plans are complete [says so](ObserverSpec::settles) and is not woken by itself.
+//! - A [finalizer](ObserverSpec::finalizer) is there before anything is written elsewhere for an object, and goes when
+//!   all is cleaned up; no observer has to think of it. An apply that would change nothing is not sent.
 //! - Views are immutable snapshots: no reader, however slow or dead, can stall a watch, and no observer another.
 //! - A late observer gets a snapshot (as `Added`) and then the changes, atomically. A relist tells only what differs,
 //!   deletions included. Deletions carry the last state.
@@ -110,19 +113,23 @@
 //!
 //! # Where to start reading
 //!
-//! [`Observer`] and [`View`], then [`Plan`] and [`Write`]; of the inside, `mailbox` (the queue), `desk` (all that is
+//! [`Observer`] and [`View`], then [`Plan`], [`Write`], [`Conditions`] and [`ownership`]; of the inside, `mailbox` (the queue), `desk` (all that is
 //! known of an observer's keys), `store` (a snapshot), `feed` (a watch and its subscribers), `actor` (an observer at
 //! work), `succession` (one going on in the place of another).
 
 mod activity;
 mod actor;
+mod aggregation;
+mod applied;
 mod backoff;
 mod bus;
 mod catch_up;
 mod clock;
+mod conditions;
 mod context;
 mod coordinator;
 mod desk;
+mod echoes;
 mod emitted;
 mod entry;
 mod error;
@@ -130,6 +137,7 @@ mod event;
 mod execute;
 mod feed;
 mod feeds;
+mod finalizer;
 mod freshness;
 mod gauge;
 mod idle;
@@ -141,15 +149,19 @@ mod leadership;
 mod listwatch;
 mod mailbox;
 mod metrics;
+mod names;
 mod object;
 mod observer;
+pub mod ownership;
 mod payload;
 mod pending;
 mod plan;
+mod planning;
 mod pure;
 mod ready;
 mod record;
 mod recorder;
+mod release;
 mod replace;
 mod report;
 mod runtime;
@@ -169,9 +181,10 @@ mod write;
 
 pub use backoff::{Backoff, Random};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use conditions::{ConditionError, Conditions, Truth};
 pub use context::Context;
 pub use coordinator::{Builder, Coordinator};
-pub use error::{AddError, BoxError, PlanError, RunError, WriteError};
+pub use error::{AddError, BoxError, PlanError, ReleaseError, RunError, WriteError};
 pub use event::Event;
 pub use index::Index;
 pub use key::Key;
@@ -179,6 +192,7 @@ pub use kind::Kind;
 pub use leadership::{Election, LeadershipStatus, Member, Sharding};
 pub use object::{DecodeError, Object, Owner};
 pub use observer::{Action, IntoAction, Observer, Reconciler, default_wake};
+pub use ownership::{Dependent, OwnershipError, controller_ref, owned_by};
 pub use plan::{Emission, Plan, Step};
 pub use ready::Priority;
 pub use record::{EventRecord, Severity, reference_to};
@@ -189,4 +203,4 @@ pub use trigger::Trigger;
 pub use view::{Table, View};
 pub use weak::WeakCoordinator;
 pub use why::{Cause, Served, Waiting, Why, Woken};
-pub use write::{Operation, Patch, Write};
+pub use write::{MisuseError, Operation, Patch, Write};

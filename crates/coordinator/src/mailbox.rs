@@ -131,6 +131,11 @@ impl Mailbox {
         slot
     }
 
+    /// Whether a key is being served.
+    pub(crate) fn is_active(&self, key: &Key) -> bool {
+        self.active.contains_key(key)
+    }
+
     /// The next key to serve. It is active until [`done`](Self::done) or [`hold`](Self::hold).
     pub(crate) fn pop(&mut self, now: Timestamp) -> Option<Key> {
         let slots = &self.slots;

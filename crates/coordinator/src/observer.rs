@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{BoxError, Context, Event, Key, ObserverSpec, Plan, Priority, View, WriteError};
+use crate::{BoxError, Context, Event, Key, Object, ObserverSpec, Plan, Priority, View, WriteError};
 
 /// An observer in two pure parts: which keys an event concerns, and what to do about a key.
 ///
@@ -37,6 +37,17 @@ pub trait Observer: Send + Sync + 'static {
     /// An error is a retry with back-off.
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError>;
 
+    /// What to clean up because `object` is being deleted; asked instead of [`plan`](Self::plan) if the observer's spec
+    /// names a [finalizer](ObserverSpec::finalizer) and the object has it.
+    ///
+    /// When all steps have succeeded, the coordinator takes the finalizer off; not if the plan
+    /// [keeps it](Plan::keep_finalizer) or wishes to be made again later, and then this is asked again. The default is an
+    /// error, so that an observer that names a finalizer and forgets this lets no object go unseen.
+    fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
+        let _ = (object, view);
+        Err(format!("the observer names a finalizer but does not implement finalize, for {key}").into())
+    }
+
     /// What to do because a write of the plan for `key`, which was made on `view`, failed: the server refused it, or
     /// its answer was lost. For what has to be said of it, in Events or in a status; nothing by default.
     ///
@@ -45,6 +56,14 @@ pub trait Observer: Send + Sync + 'static {
     fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
         let _ = (key, view, error);
         Ok(Plan::new())
+    }
+}
+
+impl dyn Observer {
+    /// What the coordinator does about a key: what [`plan`](Observer::plan) or [`finalize`](Observer::finalize) says, with
+    /// the finalizer added or removed, and without applies of what the view shows to be applied. For tests and rule cases.
+    pub fn planned(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+        crate::planning::plan(self, &self.spec(), key, view)
     }
 }
 
@@ -63,6 +82,10 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
+    }
+
+    fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
+        (**self).finalize(key, object, view)
     }
 
     fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
@@ -87,6 +110,10 @@ impl<T: Observer + ?Sized> Observer for Box<T> {
         (**self).plan(key, view)
     }
 
+    fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
+        (**self).finalize(key, object, view)
+    }
+
     fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
         (**self).refused(key, view, error)
     }
@@ -107,6 +134,10 @@ impl<T: Observer + ?Sized> Observer for &'static T {
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         (**self).plan(key, view)
+    }
+
+    fn finalize(&self, key: &Key, object: &Object, view: &View) -> Result<Plan, BoxError> {
+        (**self).finalize(key, object, view)
     }
 
     fn refused(&self, key: &Key, view: &View, error: &WriteError) -> Result<Plan, BoxError> {
@@ -137,12 +168,21 @@ pub trait Reconciler: Send + Sync + 'static {
     /// Serves a key. It is dropped at its next `await` when the coordinator shuts down, and when it takes
     /// longer than [`hangs_after`](ObserverSpec::hangs_after) allows.
     async fn reconcile(&self, key: &Key, cx: &Context) -> Result<Action, BoxError>;
+
+    /// Cleans up because `object` is being deleted, see [`Observer::finalize`]. The finalizer is added before the first
+    /// `reconcile` of an object, and taken off when this returns [`Action::done`]; with [`Action::after`] or
+    /// [`Action::keep_finalizer`] it stays, and this is called again.
+    async fn finalize(&self, key: &Key, object: &Object, cx: &Context) -> Result<Action, BoxError> {
+        let _ = (object, cx);
+        Err(format!("the reconciler names a finalizer but does not implement finalize, for {key}").into())
+    }
 }
 
 /// When to serve a key again, if nothing else wakes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Action {
     pub(crate) requeue_after: Option<Duration>,
+    pub(crate) keeps_finalizer: bool,
 }
 
 impl Action {
@@ -153,7 +193,12 @@ impl Action {
 
     /// After `delay`, whatever happens until then.
     pub fn after(delay: Duration) -> Self {
-        Self { requeue_after: Some(delay) }
+        Self { requeue_after: Some(delay), ..Self::default() }
+    }
+
+    /// When something wakes it; a finalizer stays until then, because what was begun has not ended yet.
+    pub fn keep_finalizer() -> Self {
+        Self { keeps_finalizer: true, ..Self::default() }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kube::Resource;
 use serde::Serialize;
 
-use crate::{BoxError, EventRecord, Key, Write};
+use crate::{BoxError, Conditions, EventRecord, Key, Object, Write};
 
 /// Writes and events, in the order in which they are to be executed, and when to look again.
 ///
@@ -19,7 +19,20 @@ use crate::{BoxError, EventRecord, Key, Write};
 pub struct Plan {
     steps: Vec<Step>,
     requeue_after: Option<Duration>,
+    keep: Keep,
     error: Option<BoxError>,
+}
+
+/// What becomes of the observer's finalizer after a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// It goes when an object is finalized, and stays while the object lives.
+    #[default]
+    WhileNeeded,
+    /// It stays.
+    Hold,
+    /// It goes.
+    Release,
 }
 
 /// One step of a [`Plan`].
@@ -85,6 +98,21 @@ impl Plan {
         self.encoded(Write::apply(object))
     }
 
+    /// Applies the status of an object server-side, see [`Write::apply_status`].
+    pub fn apply_status<K>(&mut self, object: &K) -> &mut Self
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        self.encoded(Write::apply_status(object))
+    }
+
+    /// Applies the conditions that the observer states of an object, and drops those that it states no more, see
+    /// [`Conditions::apply`]. Not for an observer that applies more of the status: one manager has to apply all that it
+    /// owns at once, see [`Conditions::stated`].
+    pub fn apply_conditions(&mut self, object: &Object, conditions: &Conditions) -> &mut Self {
+        self.encoded(conditions.apply(object))
+    }
+
     /// Deletes an object by key. With [`Write::delete_object`] only that very object.
     pub fn delete(&mut self, key: Key) -> &mut Self {
         self.write(Write::delete(key))
@@ -105,6 +133,20 @@ impl Plan {
     /// Plans the key again after `delay`, whatever happens until then; the sooner of two wishes counts.
     pub fn requeue_after(&mut self, delay: Duration) -> &mut Self {
         self.requeue_after = Some(self.requeue_after.map_or(delay, |sooner| sooner.min(delay)));
+        self
+    }
+
+    /// Keeps the observer's finalizer though all steps have succeeded: what [`finalize`](crate::Observer::finalize) began
+    /// has not ended yet. It is called again when something wakes the key.
+    pub fn keep_finalizer(&mut self) -> &mut Self {
+        self.keep = Keep::Hold;
+        self
+    }
+
+    /// Takes the observer's finalizer off an object that lives on, after the steps: there is nothing to clean up any
+    /// more, because the object no longer concerns the observer, and the steps undo what it had done for it.
+    pub fn release_finalizer(&mut self) -> &mut Self {
+        self.keep = Keep::Release;
         self
     }
 
@@ -140,15 +182,33 @@ impl Plan {
         self.steps.is_empty() && self.error.is_none()
     }
 
-    /// The steps, unless one of them could not be encoded: then nothing is to be executed.
+    /// The steps, unless one of them could not be encoded or is a misuse: then nothing is to be executed.
     pub(crate) fn into_steps(self) -> Result<Vec<Step>, BoxError> {
-        self.error.map_or(Ok(self.steps), Err)
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        for step in &self.steps {
+            if let Step::Write(write) = step {
+                write.check()?;
+            }
+        }
+        Ok(self.steps)
     }
 
-    fn encoded(&mut self, write: Result<Write, serde_json::Error>) -> &mut Self {
+    pub(crate) fn retain_steps(&mut self, wanted: impl FnMut(&Step) -> bool) {
+        self.steps.retain(wanted);
+    }
+
+    pub(crate) fn keep(&self) -> Keep {
+        self.keep
+    }
+
+    fn encoded(&mut self, write: Result<Write, impl Into<BoxError>>) -> &mut Self {
         match write {
             Ok(write) => self.steps.push(Step::Write(write)),
-            Err(error) => self.error = Some(error.into()),
+            Err(error) => {
+                self.error.get_or_insert(error.into());
+            }
         }
         self
     }
@@ -187,6 +247,9 @@ impl fmt::Debug for Plan {
         plan.field("steps", &self.steps);
         if let Some(delay) = self.requeue_after {
             plan.field("requeue_after", &delay);
+        }
+        if self.keep != Keep::default() {
+            plan.field("keep", &self.keep);
         }
         if let Some(error) = &self.error {
             plan.field("error", error);

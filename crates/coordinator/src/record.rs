@@ -7,9 +7,13 @@ use crate::Object;
 
 /// A Kubernetes Event (`events.k8s.io/v1`) to be recorded about an object.
 ///
-/// Not to be confused with [`Event`](crate::Event), by which observers are told of changes. The same record again
-/// within six minutes becomes a series with a count instead of another Event. Recording is best effort: a failure is
-/// logged and fails no plan.
+/// Not to be confused with [`Event`](crate::Event), by which observers are told of changes.
+///
+/// A storm of records is no storm of Events: the same record again within six minutes is counted in a series, which is
+/// written at its second and then at most every six minutes; of records that differ in their note only, ten are told
+/// apart, the others combined; and one observer may write 25 new Events about an object at once, and one more every five
+/// minutes. They go to `events.k8s.io/v1`, or to `v1` where that is missing or forbidden. Recording is best effort: a
+/// failure is logged and fails no plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventRecord {
     /// `Normal` or `Warning`.

@@ -1,88 +1,47 @@
-//! Recording Kubernetes Events: the same again within six minutes is a series, not another Event.
+//! Writing Kubernetes Events: what [`Aggregation`] decides, as `events.k8s.io/v1`, or as `v1` where that is refused.
 
-use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::ObjectReference;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event as CoreEvent;
 use k8s_openapi::api::events::v1::Event as KubernetesEvent;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::Notify;
 
-use crate::leadership::Permit;
+use crate::aggregation::{Aggregation, Decision, Update, cut};
+use crate::leadership::{Permit, Serving};
+use crate::names::is_subdomain;
 use crate::runtime::Runtime;
-use crate::{EventRecord, Key, Severity, Write};
+use crate::{BoxError, EventRecord, Key, Kind, Write, WriteError};
 
-/// As in client-go.
-const SERIES_WITHIN: SignedDuration = SignedDuration::from_mins(6);
-/// How many Events are remembered at most, the latest.
-const REMEMBERED_MAX: usize = 4096;
-const NOTE_BYTES_MAX: usize = 1024;
+/// As the API server has it for reasons, actions and instances.
+const WORD_BYTES_MAX: usize = 128;
 
-/// Remembers which Events were recorded lately.
+/// Remembers which Events were recorded lately, and which API takes them.
 pub(crate) struct Recorder {
     instance: String,
-    memory: Mutex<Memory>,
-}
-
-#[derive(Default)]
-struct Memory {
-    /// Never iterated.
-    series: HashMap<Identity, Series>,
-    /// By age, to forget the oldest.
-    order: VecDeque<Identity>,
-}
-
-/// What makes two records the same.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Identity {
-    component: String,
-    severity: Severity,
-    reason: String,
-    action: String,
-    note: String,
-    /// Kind, namespace, name, unique id and field of what it is about.
-    regarding: [Option<String>; 5],
-}
-
-struct Series {
-    key: Key,
-    count: i32,
-    last: Timestamp,
+    aggregation: Mutex<Aggregation>,
+    /// There may be a series to write later.
+    counted: Notify,
+    /// Events go to the core API, because the other refused one that it took.
+    core: AtomicBool,
 }
 
 impl Recorder {
-    pub(crate) fn new(instance: String) -> Self {
-        Self { instance, memory: Mutex::default() }
+    pub(crate) fn new(instance: &str) -> Self {
+        Self {
+            instance: cut(instance, WORD_BYTES_MAX).to_owned(),
+            aggregation: Mutex::default(),
+            counted: Notify::new(),
+            core: AtomicBool::new(false),
+        }
     }
 
     /// How this process is called.
     pub(crate) fn instance(&self) -> &str {
         &self.instance
-    }
-
-    /// The key and count of the series that this record continues, if there is one.
-    fn continued(&self, identity: &Identity, now: Timestamp) -> Option<(Key, i32)> {
-        let mut memory = self.memory.lock();
-        let series = memory.series.get_mut(identity)?;
-        if now.duration_since(series.last) >= SERIES_WITHIN {
-            return None;
-        }
-        series.count += 1;
-        series.last = now;
-        Some((series.key.clone(), series.count))
-    }
-
-    fn remember(&self, identity: Identity, key: Key, now: Timestamp) {
-        let mut memory = self.memory.lock();
-        if memory.series.insert(identity.clone(), Series { key, count: 1, last: now }).is_none() {
-            memory.order.push_back(identity);
-        }
-        if memory.order.len() > REMEMBERED_MAX
-            && let Some(oldest) = memory.order.pop_front()
-        {
-            memory.series.remove(&oldest);
-        }
     }
 }
 
@@ -94,44 +53,124 @@ impl Runtime {
         }
     }
 
+    /// Writes the counts of series when they are due, for ever.
+    pub(crate) async fn write_series(&self) {
+        loop {
+            let due = self.recorder.aggregation.lock().next_due();
+            let timer = async {
+                match due {
+                    Some(due) => self.clock.sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.recorder.counted.notified() => continue,
+                () = timer => {}
+            }
+            let due = self.recorder.aggregation.lock().take_due(self.clock.now());
+            for update in due {
+                if let Err(error) = self.update(&update).await {
+                    tracing::warn!(event = %update.key, %error, "cannot count an event");
+                }
+            }
+        }
+    }
+
     async fn try_record(
         &self,
         record: &EventRecord,
         component: &str,
         permit: &Permit,
-    ) -> Result<(), crate::BoxError> {
-        let now = self.clock.now();
-        let identity = identity(record, component);
-        if let Some((key, count)) = self.recorder.continued(&identity, now) {
-            let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
-            match self.write(&Write::merge(key, series), component, permit).await {
-                Ok(_) => return Ok(()),
+    ) -> Result<(), BoxError> {
+        loop {
+            let now = self.clock.now();
+            let (identity, decision) = self.recorder.aggregation.lock().take(record, component, now);
+            match decision {
                 // It has expired meanwhile: a new one.
-                Err(error) if error.status().is_some_and(|status| status.code == 404) => {}
+                Decision::Update(update) if !self.update(&update).await? => {}
+                Decision::Update(_) => return Ok(()),
+                Decision::Later => {
+                    self.recorder.counted.notify_one();
+                    return Ok(());
+                }
+                Decision::Drop => {
+                    tracing::debug!(component, reason = record.reason, "too many events about an object");
+                    return Ok(());
+                }
+                Decision::Create(note) => {
+                    let event = self.kubernetes_event(record, note, component, now);
+                    let created = self.create(&event, component, permit).await;
+                    let key = created.as_ref().ok().cloned();
+                    self.recorder.aggregation.lock().created(&identity, key);
+                    self.recorder.counted.notify_one();
+                    return created.map(drop);
+                }
+            }
+        }
+    }
+
+    /// Writes the count of a series; whether its Event is still there. No lease is asked for: an Event is counted by the
+    /// process that has made it, and by no other.
+    async fn update(&self, update: &Update) -> Result<bool, WriteError> {
+        let series = json!({"count": update.count, "lastObservedTime": MicroTime(update.last)});
+        let write = Write::merge(update.key.clone(), json!({ "series": series }));
+        match self.write(&write, &update.component, &Serving::unlimited().permit).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.status().is_some_and(|status| status.code == 404) => {
+                self.recorder.aggregation.lock().gone(&update.key);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates an Event by the API that took the last, or else by the other: rights to one are no rights to the other,
+    /// and a server need not have both.
+    async fn create(
+        &self,
+        event: &KubernetesEvent,
+        component: &str,
+        permit: &Permit,
+    ) -> Result<Key, BoxError> {
+        let prefers_core = self.recorder.core.load(Ordering::Relaxed);
+        let mut refused = None;
+        for core in [prefers_core, !prefers_core] {
+            let write = if core { core_event(event) } else { Write::create(event)? };
+            let key = write.target.clone();
+            match self.write(&write, component, permit).await {
+                Ok(_) => {
+                    self.recorder.core.store(core, Ordering::Relaxed);
+                    return Ok(key);
+                }
+                Err(error) if error.status().is_some_and(|status| matches!(status.code, 403 | 404)) => {
+                    refused.get_or_insert(error);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        let event = self.kubernetes_event(record, component, now);
-        self.recorder.remember(identity, Key::of(&event), now);
-        self.write(&Write::create(&event)?, component, permit).await?;
-        Ok(())
+        refused.map_or(Err("no API takes events".into()), |error| Err(error.into()))
     }
 
-    fn kubernetes_event(&self, record: &EventRecord, component: &str, now: Timestamp) -> KubernetesEvent {
+    fn kubernetes_event(
+        &self,
+        record: &EventRecord,
+        note: String,
+        component: &str,
+        now: Timestamp,
+    ) -> KubernetesEvent {
         let regarding = record.regarding.clone();
-        let subject: String = regarding.name.as_deref().unwrap_or("unknown").chars().take(200).collect();
-        let mut note = record.note.clone();
-        note.truncate(note.floor_char_boundary(NOTE_BYTES_MAX));
+        let action = if record.action.is_empty() { &record.reason } else { &record.action };
         KubernetesEvent {
             metadata: ObjectMeta {
-                name: Some(format!("{subject}.{:016x}", self.random.number())),
+                name: Some(self.event_name(regarding.name.as_deref().unwrap_or_default())),
                 namespace: Some(regarding.namespace.clone().unwrap_or_else(|| "default".to_owned())),
                 ..ObjectMeta::default()
             },
-            action: Some(if record.action.is_empty() { &record.reason } else { &record.action }.clone()),
+            action: Some(cut(action, WORD_BYTES_MAX).to_owned()),
             event_time: Some(MicroTime(now)),
             note: Some(note),
-            reason: Some(record.reason.clone()),
+            reason: Some(cut(&record.reason, WORD_BYTES_MAX).to_owned()),
             regarding: Some(regarding),
             related: record.related.clone(),
             reporting_controller: Some(component.to_owned()),
@@ -140,16 +179,32 @@ impl Runtime {
             ..KubernetesEvent::default()
         }
     }
+
+    /// `<object>.<hex>`; where that is no name for an Event (some objects may have longer and stranger ones), a random one.
+    fn event_name(&self, subject: &str) -> String {
+        let name = format!("{subject}.{:x}", self.random.number());
+        if is_subdomain(&name) {
+            return name;
+        }
+        let bytes = u128::from(self.random.number()) << 64 | u128::from(self.random.number());
+        uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid().to_string()
+    }
 }
 
-fn identity(record: &EventRecord, component: &str) -> Identity {
-    let ObjectReference { kind, namespace, name, uid, field_path, .. } = record.regarding.clone();
-    Identity {
-        component: component.to_owned(),
-        severity: record.severity,
-        reason: record.reason.clone(),
-        action: record.action.clone(),
-        note: record.note.clone(),
-        regarding: [kind, namespace, name, uid, field_path],
-    }
+/// The creation of the same as an Event of the core API.
+fn core_event(event: &KubernetesEvent) -> Write {
+    let body = json!({
+        "metadata": event.metadata,
+        "involvedObject": event.regarding,
+        "related": event.related,
+        "type": event.type_,
+        "reason": event.reason,
+        "action": event.action,
+        "message": event.note,
+        "eventTime": event.event_time,
+        "reportingComponent": event.reporting_controller,
+        "reportingInstance": event.reporting_instance,
+        "source": {"component": event.reporting_controller},
+    });
+    Write::create_value(Kind::of::<CoreEvent>(), body)
 }

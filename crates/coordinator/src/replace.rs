@@ -4,7 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::entry::Behaviour;
-use crate::{AddError, Context, Coordinator, Event, IntoAction, Observer, ObserverSpec, Reconciler};
+use crate::{
+    AddError, Context, Coordinator, Event, IntoAction, Observer, ObserverSpec, Reconciler, finalizer,
+};
 
 impl Coordinator {
     /// Lets an observer go on in the place of the one of its name, whatever that is. No key is lost that waits to be
@@ -64,6 +66,9 @@ impl Coordinator {
         // Who is told of emitted events cannot be told of objects instead.
         let known = known.filter(|known| emitted(&known.behaviour) == emitted(&behaviour));
         let Some(known) = known else { return Err(AddError::NoSuchObserver(spec.name.into_owned())) };
+        let others = registry.entries.values().filter(|other| !Arc::ptr_eq(other, &known));
+        finalizer::check(&spec, &behaviour, others.map(|entry| &entry.spec))?;
+        finalizer::check_successor(&known.spec, &spec)?;
         let successor = Arc::new(known.successor(spec, behaviour));
         registry.entries.insert(successor.spec.name.clone().into_owned(), Arc::clone(&successor));
         if let Some(waiting) = registry.to_start.iter_mut().find(|entry| Arc::ptr_eq(entry, &known)) {

@@ -10,7 +10,7 @@ use futures::FutureExt;
 use crate::context::Trace;
 use crate::entry::{Behaviour, Entry};
 use crate::leadership::Serving;
-use crate::{Action, BoxError, Clock, Context, Event, Key, WriteError};
+use crate::{Action, BoxError, Clock, Context, Event, Key, WriteError, finalizer, planning};
 
 /// What came of serving a key.
 pub(crate) struct Served {
@@ -72,7 +72,8 @@ pub(crate) async fn within<T>(
 async fn act(entry: &Entry, key: &Key, events: Vec<Event>, cx: &Context) -> Result<Action, BoxError> {
     match &*entry.behaviour {
         Behaviour::Observer(observer) => {
-            let plan = entry.pace.run(&**cx.clock(), || observer.plan(key, cx.view()))?;
+            let plan =
+                entry.pace.run(&**cx.clock(), || planning::plan(&**observer, &entry.spec, key, cx.view()))?;
             let requeue_after = plan.requeues_after();
             if let Err(error) = cx.execute(plan).await {
                 if let Some(refused) = error.downcast_ref::<WriteError>() {
@@ -80,9 +81,9 @@ async fn act(entry: &Entry, key: &Key, events: Vec<Event>, cx: &Context) -> Resu
                 }
                 return Err(error);
             }
-            Ok(Action { requeue_after })
+            Ok(requeue_after.map_or_else(Action::done, Action::after))
         }
-        Behaviour::Reconciler(reconciler) => reconciler.reconcile(key, cx).await,
+        Behaviour::Reconciler(reconciler) => finalizer::reconcile(&**reconciler, &entry.spec, key, cx).await,
         Behaviour::Callback(callback) => {
             let mut action = Action::done();
             for event in events {

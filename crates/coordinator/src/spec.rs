@@ -53,6 +53,10 @@ pub struct ObserverSpec {
     pub reports_as: Option<Cow<'static, str>>,
     /// Whether it runs on every replica where there are several, and not on the one that leads, or has the key.
     pub every_replica: bool,
+    /// Its plans are complete: what it wrote itself is no reason to plan again.
+    pub settles: bool,
+    /// The finalizer that keeps objects of the primary kind until it has cleaned up after them.
+    pub finalizer: Option<Cow<'static, str>>,
 }
 
 impl ObserverSpec {
@@ -73,6 +77,8 @@ impl ObserverSpec {
             triggers: Vec::new(),
             reports_as: None,
             every_replica: false,
+            settles: false,
+            finalizer: None,
         }
     }
 
@@ -187,6 +193,30 @@ impl ObserverSpec {
         self
     }
 
+    /// Says that its plans are complete: each does all there is to do about a key as the view shows it, so that the plan
+    /// made anew on a view that differs by its own writes only is empty. Then these do not wake the key that made them.
+    ///
+    /// By default they do, as plans may go in steps (a status that counts the Pods which the plan before has created).
+    /// A write is recognised where its event can be nothing else: a creation, and an update, patch or apply that names the
+    /// `resourceVersion` it is made on. Other events wake as ever, others' changes of the same objects among them. Not for
+    /// callbacks, which are told everything.
+    #[must_use]
+    pub fn settles(mut self) -> Self {
+        self.settles = true;
+        self
+    }
+
+    /// Cleans up when an object of the primary kind is deleted: it is kept by this finalizer (`domain/name`) until
+    /// [`Observer::finalize`](crate::Observer::finalize) has nothing left to do.
+    ///
+    /// The coordinator adds and removes it: the observer cannot forget to. Adding the observer fails where that could
+    /// not be kept, see [`AddError::Finalizer`](crate::AddError::Finalizer).
+    #[must_use]
+    pub fn finalizer(mut self, finalizer: impl Into<Cow<'static, str>>) -> Self {
+        self.finalizer = Some(finalizer.into());
+        self
+    }
+
     /// Whether it can be an observer of anything.
     pub(crate) fn check(&self) -> Result<(), AddError> {
         let observer = self.name.clone().into_owned();
@@ -214,14 +244,19 @@ impl ObserverSpec {
         self.reports_as.as_deref().unwrap_or(&self.name)
     }
 
-    /// All RBAC rights it needs: those of its watches, then those it states.
+    /// All RBAC rights it needs: those of its watches, that of its finalizer, then those it states.
     pub fn rights(&self) -> Vec<Right> {
         let watches = self.watches.iter().map(|watch| Right {
             group: watch.kind.group().to_owned().into(),
             resource: watch.kind.plural().to_owned().into(),
             verbs: ["get", "list", "watch"].map(Cow::Borrowed).to_vec(),
         });
-        watches.chain(self.rights.iter().cloned()).collect()
+        let finalized = self.finalizer.as_ref().and_then(|_| self.primary()).map(|primary| Right {
+            group: primary.group().to_owned().into(),
+            resource: primary.plural().to_owned().into(),
+            verbs: vec![Cow::Borrowed("patch")],
+        });
+        watches.chain(finalized).chain(self.rights.iter().cloned()).collect()
     }
 }
 

@@ -154,6 +154,12 @@ impl View {
         self.kind(key.kind()).get(key.namespace(), key.name())
     }
 
+    /// The object of a key, if its kind is watched and it is there.
+    pub(crate) fn find(&self, key: &Key) -> Option<&Object> {
+        let table = self.tables.kinds.iter().find(|table| table.kind == *key.kind())?;
+        Table(table).get(key.namespace(), key.name())
+    }
+
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
     }

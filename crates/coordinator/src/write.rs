@@ -20,6 +20,18 @@ pub struct Write {
     pub operation: Operation,
     /// Who writes, for field ownership; the observer's [`component`](crate::ObserverSpec::component) if none.
     pub field_manager: Option<String>,
+    /// What was asked of it that its operation cannot do.
+    misuse: Option<&'static str>,
+}
+
+/// A write that cannot do what was asked of it. Nothing of its plan is executed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{write}: {why}")]
+pub struct MisuseError {
+    /// What was to be written.
+    pub write: String,
+    /// What was wrong with it, and what to do.
+    pub why: &'static str,
 }
 
 /// What a [`Write`] does.
@@ -78,14 +90,39 @@ impl Write {
         Ok(Self::update(object)?.on("status"))
     }
 
-    /// Applies an object server-side; see [`force`](Self::force), [`managed_by`](Self::managed_by) and
-    /// [`on`](Self::on).
+    /// Applies an object server-side: states the fields that the field manager owns; see [`force`](Self::force) and
+    /// [`managed_by`](Self::managed_by).
+    ///
+    /// It is the whole of what the manager owns: a field that it applied before and does not state now is dropped, unless
+    /// another manager owns it too. A field that is none is not stated. So build the object anew with just the fields that
+    /// are yours; one that was read from the server and changed is refused (it would own everything).
+    ///
+    /// Where the view shows that nothing would change, a plan leaves it out: state it in every plan.
     pub fn apply<K>(object: &K) -> Result<Self, serde_json::Error>
     where
         K: Resource<DynamicType = ()> + Serialize,
     {
-        let fields = serde_json::to_value(object)?;
-        Ok(Self::new(Key::of(object), Operation::Patch(Patch::Apply { fields, force: false })))
+        let mut fields = serde_json::to_value(object)?;
+        drop_nulls(&mut fields);
+        Ok(Self::apply_value(Key::of(object), fields))
+    }
+
+    /// Applies the status of an object server-side: of `object` only its name and its status are stated. Otherwise as
+    /// [`apply`](Self::apply).
+    pub fn apply_status<K>(object: &K) -> Result<Self, serde_json::Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        let mut status = serde_json::to_value(object)?.get_mut("status").map(Value::take).unwrap_or_default();
+        drop_nulls(&mut status);
+        let fields = if status.is_null() { json!({}) } else { json!({"status": status}) };
+        Ok(Self::apply_value(Key::of(object), fields).on("status"))
+    }
+
+    /// Owns nothing of an object any more: applies no fields, so that those that nobody else owns are dropped. Of a status
+    /// with `.on("status")`.
+    pub fn disown(target: Key) -> Self {
+        Self::apply_value(target, json!({}))
     }
 
     /// Creates an object of any kind from JSON.
@@ -98,11 +135,18 @@ impl Write {
         Self::new(key_of_value(kind, &object), Operation::Update(object))
     }
 
-    /// Applies JSON fields of an object of any kind, `apiVersion` and `kind` are added.
+    /// Applies JSON fields of an object of any kind; `apiVersion`, `kind`, name and namespace are added. Otherwise as
+    /// [`apply`](Self::apply).
     pub fn apply_value(target: Key, mut fields: Value) -> Self {
         if let Value::Object(map) = &mut fields {
             map.entry("apiVersion").or_insert_with(|| target.kind().api_version().into());
             map.entry("kind").or_insert_with(|| target.kind().name().into());
+            if let Value::Object(metadata) = map.entry("metadata").or_insert_with(|| json!({})) {
+                metadata.entry("name").or_insert_with(|| target.name().into());
+                if let Some(namespace) = target.namespace() {
+                    metadata.entry("namespace").or_insert_with(|| namespace.into());
+                }
+            }
         }
         Self::new(target, Operation::Patch(Patch::Apply { fields, force: false }))
     }
@@ -166,7 +210,7 @@ impl Write {
 
     /// Any write.
     pub fn new(target: Key, operation: Operation) -> Self {
-        Self { target, subresource: None, operation, field_manager: None }
+        Self { target, subresource: None, operation, field_manager: None, misuse: None }
     }
 
     /// The same, on a subresource, such as `status`.
@@ -183,16 +227,19 @@ impl Write {
         self
     }
 
-    /// An apply that takes over fields that others own.
+    /// An apply that takes over fields that others own; of other writes it is a [misuse](MisuseError).
     #[must_use]
     pub fn force(mut self) -> Self {
         if let Operation::Patch(Patch::Apply { force, .. }) = &mut self.operation {
             *force = true;
+        } else {
+            self.misuse = Some("only an apply can be forced");
         }
         self
     }
 
-    /// A delete only of the object with this unique id.
+    /// A delete only of the object with this unique id; this and the other settings of a delete are a
+    /// [misuse](MisuseError) of other writes.
     #[must_use]
     pub fn if_uid(self, uid: &str) -> Self {
         self.precondition(|conditions| conditions.uid = Some(uid.to_owned()))
@@ -206,20 +253,14 @@ impl Write {
 
     /// A delete that treats dependents this way.
     #[must_use]
-    pub fn propagation(mut self, policy: PropagationPolicy) -> Self {
-        if let Operation::Delete(params) = &mut self.operation {
-            params.propagation_policy = Some(policy);
-        }
-        self
+    pub fn propagation(self, policy: PropagationPolicy) -> Self {
+        self.deleting(|params| params.propagation_policy = Some(policy))
     }
 
     /// A delete with this grace period.
     #[must_use]
-    pub fn grace_period(mut self, seconds: u32) -> Self {
-        if let Operation::Delete(params) = &mut self.operation {
-            params.grace_period_seconds = Some(seconds);
-        }
-        self
+    pub fn grace_period(self, seconds: u32) -> Self {
+        self.deleting(|params| params.grace_period_seconds = Some(seconds))
     }
 
     /// The verb as RBAC names it.
@@ -232,11 +273,68 @@ impl Write {
         }
     }
 
-    fn precondition(mut self, set: impl FnOnce(&mut Preconditions)) -> Self {
+    /// Refuses what the server could only answer with a puzzle, or would do otherwise than was meant.
+    pub(crate) fn check(&self) -> Result<(), MisuseError> {
+        let is_nameless = self.target.name().is_empty() && !matches!(self.operation, Operation::Create(_));
+        let why = match &self.operation {
+            _ if self.misuse.is_some() => self.misuse,
+            _ if is_nameless => Some("it names no object: metadata.name is empty"),
+            Operation::Patch(Patch::Apply { fields, .. }) => misapplied(fields),
+            Operation::Patch(Patch::Json(operations)) if !operations.is_array() => {
+                Some("a JSON patch is a list of operations")
+            }
+            Operation::Patch(Patch::Merge(patch) | Patch::Strategic(patch)) if !patch.is_object() => {
+                Some("a merge patch is an object")
+            }
+            Operation::Patch(Patch::Strategic(_)) if self.target.kind().group().contains('.') => {
+                // The groups of built-in kinds that have a dot end so; those of definitions may not.
+                let is_built_in = self.target.kind().group().ends_with(".k8s.io");
+                (!is_built_in)
+                    .then_some("custom resources have no strategic merge patch; use merge, json or apply")
+            }
+            _ => None,
+        };
+        why.map_or(Ok(()), |why| Err(MisuseError { write: self.to_string(), why }))
+    }
+
+    fn precondition(self, set: impl FnOnce(&mut Preconditions)) -> Self {
+        self.deleting(|params| set(params.preconditions.get_or_insert_default()))
+    }
+
+    fn deleting(mut self, set: impl FnOnce(&mut DeleteParams)) -> Self {
         if let Operation::Delete(params) = &mut self.operation {
-            set(params.preconditions.get_or_insert_default());
+            set(params);
+        } else {
+            self.misuse = Some("preconditions, propagation and grace period are for deletes");
         }
         self
+    }
+}
+
+/// What is wrong with the fields of an apply.
+fn misapplied(fields: &Value) -> Option<&'static str> {
+    let metadata = &fields["metadata"];
+    if !fields.is_object() {
+        Some("an apply states fields, as an object")
+    } else if !metadata["managedFields"].is_null() || !metadata["creationTimestamp"].is_null() {
+        Some(
+            "it applies an object that was read from the server, and would own all of it; state only the fields that \
+             are yours",
+        )
+    } else {
+        None
+    }
+}
+
+/// A field that is none is not stated: an apply of `null` would be one of a value.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
     }
 }
 

@@ -1,39 +1,22 @@
 //! The same against `xebec-apiserver`, which has Kubernetes' own rules.
 #![allow(clippy::unwrap_used)]
 
+mod running;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use kube::Resource;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Client, Resource};
 use parking_lot::Mutex;
+use running::with;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
-use xebec_apiserver::Cluster;
 use xebec_coordinator::{
     BoxError, Context, Coordinator, Event, EventRecord, Key, Observer, ObserverSpec, Plan, View, Watch,
     Write, reference_to,
 };
-
-/// Runs what `add` adds against a new cluster while `test` goes on.
-async fn with<F: Future<Output = ()>>(
-    add: impl FnOnce(&Coordinator),
-    test: impl FnOnce(Coordinator, Client) -> F,
-) {
-    let cluster = Cluster::new();
-    let coordinator = Coordinator::new(cluster.client());
-    add(&coordinator);
-    let shutdown = CancellationToken::new();
-    let (running, token) = (coordinator.clone(), shutdown.clone());
-    let task = tokio::spawn(async move { running.run(token).await });
-    let test = test(coordinator, cluster.client());
-    tokio::time::timeout(Duration::from_mins(1), test).await.unwrap();
-    shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(1), task).await.unwrap().unwrap().unwrap();
-}
 
 /// Keeps as many Pods as a ReplicaSet wants, and says in its status how many there are.
 struct ReplicaSets;

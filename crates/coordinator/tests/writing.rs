@@ -105,7 +105,9 @@ async fn writes_become_the_requests_that_kubernetes_expects() {
             Write::apply_value(web(), json!({"spec": {}})),
             format!("PATCH {POD}?&{manager}"),
             "application/apply-patch+yaml",
-            json!({"apiVersion": "v1", "kind": "Pod", "spec": {}}),
+            json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "ns"}, "spec": {},
+            }),
         ),
         (Write::delete(web()), format!("DELETE {POD}?"), json, json!({})),
         (
@@ -310,8 +312,10 @@ async fn the_same_kubernetes_event_again_is_a_series() {
         run.idle().await;
     }
     let events = fake.objects(EVENTS);
-    assert_eq!(events.len(), 1);
-    let event = &events[0];
+    assert_eq!((events.len(), &events[0]["series"]["count"]), (1, &json!(2)));
+    run.clock.advance(Duration::from_mins(1));
+    fake.until("the count", |fake| fake.objects(EVENTS)[0]["series"]["count"] == 3).await;
+    let event = &fake.objects(EVENTS)[0];
     assert_eq!(event["series"], json!({"count": 3, "lastObservedTime": "1970-01-12T13:56:40.000000Z"}));
     assert_eq!(event["metadata"]["namespace"], "ns");
     assert!(event["metadata"]["name"].as_str().unwrap().starts_with("web."));
@@ -348,5 +352,56 @@ async fn the_same_kubernetes_event_again_is_a_series() {
     fake.pod("web");
     run.idle().await;
     assert_eq!(run.status("writer").retries, 0);
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn events_go_to_the_core_api_where_the_other_is_refused() {
+    const CORE: &str = "/api/v1/events";
+    let fake = Fake::new();
+    fake.refuse(EVENTS, 403);
+    fake.pod("web");
+    fake.put(PODS, "ns", "Not:A:Name", json!({}));
+    let run = Run::start(&fake, |coordinator| {
+        let plan = |key: &Key, view: &View| {
+            let mut plan = Plan::new();
+            let reference = view.object(key).map(Object::reference).unwrap();
+            plan.record(EventRecord::normal(reference, "Seen", "it is there"));
+            plan
+        };
+        coordinator.observe(Each(plan)).unwrap();
+    });
+    run.idle().await;
+    let events = fake.objects(CORE);
+    let fields = |event: &Value| {
+        let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+        [
+            event["involvedObject"]["name"].as_str().unwrap().to_owned(),
+            text("message"),
+            text("reportingComponent"),
+        ]
+    };
+    let mut told: Vec<_> = events.iter().map(fields).collect();
+    told.sort();
+    assert_eq!(told, [["Not:A:Name", "it is there", "test-writer"], ["web", "it is there", "test-writer"]]);
+    let name = |about: &str| {
+        let event = events.iter().find(|event| event["involvedObject"]["name"] == about).unwrap();
+        event["metadata"]["name"].as_str().unwrap().to_owned()
+    };
+    assert!(name("web").starts_with("web."), "{}", name("web"));
+    assert!(name("Not:A:Name").len() == 36, "a random name: {}", name("Not:A:Name"));
+
+    // The one that took the last is asked first, and a series goes on where it began.
+    let asked = fake.requests().iter().filter(|seen| seen.path.contains("events.k8s.io")).count();
+    assert_eq!(asked, 1);
+    fake.pod("web");
+    run.idle().await;
+    let counts: Vec<_> = fake.objects(CORE).iter().map(|event| event["series"]["count"].clone()).collect();
+    assert!(counts.contains(&json!(2)), "{counts:?}");
+    fake.refuse(CORE, 404);
+    fake.refuse(EVENTS, 200);
+    fake.pod("other");
+    run.idle().await;
+    assert_eq!((fake.objects(EVENTS).len(), run.status("writer").retries), (1, 0));
     run.stop().await;
 }
