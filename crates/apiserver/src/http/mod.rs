@@ -21,9 +21,10 @@ pub use self::body::Body;
 use crate::{
     access::{Attributes, User, authentication::ClientCertificate, impersonation},
     cluster::Shared,
+    faults,
     kinds::Resource,
     status::{ApiError, ApiResult},
-    verbs::{self, Call},
+    verbs::Call,
 };
 use negotiation::Offer;
 use query::Query;
@@ -121,9 +122,10 @@ where
         body: read_body(parts, body).await?,
         agent: agent(&parts.headers),
         now: cluster.clock().now(),
+        stale_by: 0,
         warnings: std::mem::take(warnings),
     };
-    let answered = verbs::call(&mut call).await;
+    let answered = faults::call(&mut call).await;
     *warnings = std::mem::take(&mut call.warnings);
     answer::write(&call, representation, answered?)
 }
