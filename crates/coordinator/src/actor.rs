@@ -233,11 +233,19 @@ impl Actor {
 
     fn wake(&mut self, event: Event, view: &View, now: Timestamp) {
         let entry = Arc::clone(&self.entry);
-        let keys = catch_unwind(AssertUnwindSafe(|| match &entry.behaviour {
-            Behaviour::Observer(observer) => Some(observer.wake(&event, view)),
-            Behaviour::Reconciler(reconciler) => Some(reconciler.wake(&event, view)),
-            Behaviour::Callback(_) | Behaviour::Emitted { .. } => None,
+        let probe = &self.runtime.probe;
+        let keys = catch_unwind(AssertUnwindSafe(|| {
+            probe.tell(|watcher| watcher.telling(&entry.spec.name, &event));
+            match &entry.behaviour {
+                Behaviour::Observer(observer) => Some(observer.wake(&event, view)),
+                Behaviour::Reconciler(reconciler) => Some(reconciler.wake(&event, view)),
+                Behaviour::Callback(_) | Behaviour::Emitted { .. } => None,
+            }
         }));
+        if let Ok(keys) = &keys {
+            let woken = keys.as_deref().unwrap_or(std::slice::from_ref(event.key()));
+            probe.tell(|watcher| watcher.woke(&entry.spec.name, &event, woken));
+        }
         match keys {
             Ok(Some(keys)) if self.echoes.contains(&event) => {
                 for key in &keys {
@@ -370,6 +378,7 @@ impl Actor {
         let until = after(now, RESTART.delay(self.panics_in_a_row, &self.random));
         self.paused = Some(until);
         tracing::error!(observer = %self.entry.spec.name, message, "panicked, restarting");
+        self.runtime.probe.tell(|watcher| watcher.panicked(&self.entry.spec.name, message));
         self.entry.gauge.error(now, format!("panic: {message}"));
         self.entry.gauge.update(|reading| reading.status.panics += 1);
     }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::entry::Entry;
 use crate::freshness::Expectation;
+use crate::probe::Probe;
 use crate::runtime::Runtime;
 use crate::{BoxError, Clock, Emission, EventRecord, Object, Plan, Step, View, Write, WriteError};
 
@@ -61,6 +62,8 @@ impl Context {
     /// most deletes. The key is not served again before the write is visible in the observer's view.
     pub async fn write(&self, write: Write) -> Result<Option<Object>, WriteError> {
         let result = self.runtime.write(&write, self.entry.spec.component()).await;
+        let answer = result.as_ref().map(Option::as_ref);
+        self.runtime.probe.tell(|watcher| watcher.wrote(&self.entry.spec.name, &write, answer));
         let mut trace = self.trace.lock();
         match &result {
             Ok(answer) => {
@@ -102,6 +105,10 @@ impl Context {
     /// Cancelled when the observer is removed. When the coordinator shuts down, what serves a key is dropped.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.entry.cancel
+    }
+
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.runtime.probe
     }
 
     pub(crate) fn take_trace(&self) -> Trace {

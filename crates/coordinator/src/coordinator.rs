@@ -18,6 +18,7 @@ use crate::actor::Actor;
 use crate::bus::Bus;
 use crate::entry::{Behaviour, Entry};
 use crate::feeds::{Feeds, Subscription};
+use crate::probe::Probe;
 use crate::recorder::Recorder;
 use crate::runtime::Runtime;
 use crate::wire::Source;
@@ -50,6 +51,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     seed: u64,
     instance: String,
+    probe: Probe,
 }
 
 impl Builder {
@@ -74,6 +76,12 @@ impl Builder {
         self
     }
 
+    #[cfg(feature = "sim")]
+    pub(crate) fn probe(mut self, probe: Probe) -> Self {
+        self.probe = probe;
+        self
+    }
+
     /// The coordinator. Nothing is watched until it [runs](Coordinator::run).
     pub fn build(self) -> Coordinator {
         let changed = Arc::new(Notify::new());
@@ -85,6 +93,7 @@ impl Builder {
             feeds: Arc::new(Feeds::new(Arc::clone(&activity), Arc::clone(&changed))),
             bus: Bus::new(Arc::clone(&activity)),
             recorder: Recorder::new(self.instance),
+            probe: self.probe,
             activity,
         };
         Coordinator { runtime: Arc::new(runtime), registry: Arc::default(), changed }
@@ -94,7 +103,13 @@ impl Builder {
 impl Coordinator {
     /// A coordinator that speaks through this client, with settings to choose.
     pub fn builder(client: Client) -> Builder {
-        Builder { client, clock: Arc::new(SystemClock), seed: rand::random(), instance: "xebec".to_owned() }
+        Builder {
+            client,
+            clock: Arc::new(SystemClock),
+            seed: rand::random(),
+            instance: "xebec".to_owned(),
+            probe: Probe::default(),
+        }
     }
 
     /// A coordinator that speaks through this client.

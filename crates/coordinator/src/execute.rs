@@ -26,6 +26,7 @@ impl Runtime {
     pub(crate) async fn write(&self, write: &Write, manager: &str) -> Result<Option<Object>, WriteError> {
         let answer = match request(write, manager) {
             Ok(request) => tokio::select! {
+                biased;
                 answer = self.client.request_text(request) => answer,
                 () = self.sleep(ANSWER_MAX) => Err(kube::Error::Service(NoAnswer.into())),
             },

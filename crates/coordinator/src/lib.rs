@@ -133,6 +133,7 @@ mod observer;
 mod payload;
 mod pending;
 mod plan;
+mod probe;
 mod record;
 mod recorder;
 mod runtime;

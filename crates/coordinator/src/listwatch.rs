@@ -231,6 +231,7 @@ impl Lines {
         loop {
             self.line.clear();
             let read = tokio::select! {
+                biased; // no chance: a simulation can be repeated
                 read = self.stream.read_until(b'\n', &mut self.line) => read?,
                 () = &mut self.dead => 0,
             };

@@ -8,6 +8,7 @@ use kube::Client;
 use crate::activity::Activity;
 use crate::bus::Bus;
 use crate::feeds::Feeds;
+use crate::probe::Probe;
 use crate::recorder::Recorder;
 use crate::{Clock, Random};
 
@@ -20,6 +21,7 @@ pub(crate) struct Runtime {
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) bus: Bus,
     pub(crate) recorder: Recorder,
+    pub(crate) probe: Probe,
 }
 
 impl Runtime {

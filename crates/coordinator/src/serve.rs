@@ -30,10 +30,13 @@ pub(crate) async fn serve(entry: Arc<Entry>, key: Key, events: Vec<Event>, cx: C
         Ok(Err(error)) => Outcome::Failed(error),
         Err(panic) => Outcome::Panicked(panic_message(&*panic)),
     };
-    Served { key, outcome, trace: cx.take_trace() }
+    let trace = cx.take_trace();
+    cx.probe().tell(|watcher| watcher.served(&entry.spec.name, &key, &outcome, &trace));
+    Served { key, outcome, trace }
 }
 
 async fn act(entry: &Entry, key: &Key, events: Vec<Event>, cx: &Context) -> Result<Action, BoxError> {
+    cx.probe().tell(|watcher| watcher.serving(&entry.spec.name, key, cx.view()));
     match &entry.behaviour {
         Behaviour::Observer(observer) => {
             let plan = observer.plan(key, cx.view())?;
