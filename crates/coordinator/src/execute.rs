@@ -44,7 +44,7 @@ impl Runtime {
     }
 }
 
-fn request(write: &Write, manager: &str) -> Result<Request<Vec<u8>>, RequestError> {
+pub(crate) fn request(write: &Write, manager: &str) -> Result<Request<Vec<u8>>, RequestError> {
     let target = &write.target;
     let builder = RequestBuilder::new(target.kind().url(target.namespace()));
     let manager = write.field_manager.as_deref().unwrap_or(manager).to_owned();

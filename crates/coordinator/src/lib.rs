@@ -139,6 +139,8 @@ mod recorder;
 mod runtime;
 mod selector;
 mod serve;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod spec;
 mod status;
 mod store;

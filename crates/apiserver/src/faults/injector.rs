@@ -74,8 +74,8 @@ impl Injector {
         Self { source: Source::Replay(faults.collect()), notes: Mutex::default() }
     }
 
-    pub(super) fn taken(&self) -> Vec<Decision> {
-        self.notes.lock().taken.clone()
+    pub(super) fn taken(&self, skip: usize) -> Vec<Decision> {
+        self.notes.lock().taken.iter().skip(skip).cloned().collect()
     }
 
     /// What happens at a point, and the how many-th time it is there.

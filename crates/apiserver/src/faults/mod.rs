@@ -24,7 +24,7 @@
 //! cluster.faults().inject(policy);
 //! let maps: Api<ConfigMap> = Api::default_namespaced(cluster.client());
 //! assert!(maps.list(&ListParams::default()).await.is_err());
-//! println!("{:?}", cluster.faults().taken());
+//! println!("{:?}", cluster.faults().taken(0));
 //! cluster.faults().clear();
 //! assert!(maps.list(&ListParams::default()).await.is_ok());
 //! # Ok(())
@@ -137,9 +137,9 @@ impl Faults {
         self.0.store(None);
     }
 
-    /// The faults that have happened since the policy was set, in order; the first 100,000.
-    pub fn taken(&self) -> Vec<Decision> {
-        self.0.load().as_ref().map(|injector| injector.taken()).unwrap_or_default()
+    /// The faults that have happened since the policy was set, in order, but for the first `skip`; of the first 100,000.
+    pub fn taken(&self, skip: usize) -> Vec<Decision> {
+        self.0.load().as_ref().map(|injector| injector.taken(skip)).unwrap_or_default()
     }
 
     fn injector(&self) -> Option<Arc<Injector>> {

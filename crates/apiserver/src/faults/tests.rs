@@ -146,7 +146,7 @@ async fn what_was_decided_can_be_replayed_in_part() {
         for _ in 0..40 {
             codes.push(create(&maps, "a").await);
         }
-        (codes, cluster.faults().taken())
+        (codes, cluster.faults().taken(0))
     };
     let mut policy = always("create", Fault::Refuse { code: 500 });
     policy.rules[0].probability = 0.3;
