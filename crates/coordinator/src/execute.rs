@@ -1,7 +1,5 @@
 //! Executing a write: from data to a request, and from the answer to an object.
 
-use std::time::Duration;
-
 use http::{Method, Request, header};
 use kube::api::{DeleteParams, PatchParams, PostParams};
 use kube::core::request::{Error as RequestError, Request as RequestBuilder};
@@ -12,23 +10,15 @@ use crate::runtime::Runtime;
 use crate::write::{Operation, Patch};
 use crate::{Kind, Object, Write, WriteError};
 
-/// How long an answer may take. The write may have happened nevertheless; the plan is made anew, from what is seen.
-const ANSWER_MAX: Duration = Duration::from_mins(1);
-
-/// An answer did not come in time.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer within {} seconds", ANSWER_MAX.as_secs())]
-struct NoAnswer;
-
 impl Runtime {
     /// Writes, as `manager` where the write names no other; returns the object written, none if the server answered
     /// with a status. Deleting what is not there succeeds.
     pub(crate) async fn write(&self, write: &Write, manager: &str) -> Result<Option<Object>, WriteError> {
         let answer = match request(write, manager) {
-            Ok(request) => tokio::select! {
-                biased;
-                answer = self.client.request_text(request) => answer,
-                () = self.sleep(ANSWER_MAX) => Err(kube::Error::Service(NoAnswer.into())),
+            // It may have happened without an answer; the plan is made anew, from what is seen.
+            Ok(request) => match self.in_time(self.client.request_text(request)).await {
+                Ok(answer) => answer,
+                Err(error) => Err(kube::Error::Service(error.into())),
             },
             Err(error) => Err(kube::Error::BuildRequest(error)),
         };

@@ -9,7 +9,7 @@ use kube::core::Status;
 
 use crate::backoff::Random;
 use crate::feed::Feed;
-use crate::runtime::Runtime;
+use crate::runtime::{NoAnswer, Runtime};
 use crate::wire::{Line, Page, Source};
 use crate::{Backoff, DecodeError, Object, WatchState};
 
@@ -26,6 +26,8 @@ pub(crate) enum WatchError {
     Decode(#[from] DecodeError),
     #[error("cannot read: {0}")]
     Read(#[from] std::io::Error),
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
 }
 
 impl WatchError {
@@ -193,9 +195,13 @@ pub(crate) async fn fetch(
     request: Request<Vec<u8>>,
     source: &Source,
 ) -> Result<Page, WatchError> {
-    let mut stream = Box::pin(runtime.client.request_stream(request).await?);
-    let mut body = Vec::new();
-    stream.read_to_end(&mut body).await?;
+    let read = async {
+        let mut stream = Box::pin(runtime.client.request_stream(request).await?);
+        let mut body = Vec::new();
+        stream.read_to_end(&mut body).await?;
+        Ok::<_, WatchError>(body)
+    };
+    let body = runtime.in_time(read).await??;
     Ok(Page::parse(&source.kind, &body)?)
 }
 
@@ -220,7 +226,7 @@ impl Lines {
         let request = source.watch(after, seconds)?;
         Ok(Self {
             source: source.clone(),
-            stream: Box::pin(runtime.client.request_stream(request).await?),
+            stream: Box::pin(runtime.in_time(runtime.client.request_stream(request)).await??),
             dead: runtime.clock.sleep(Duration::from_secs(seconds.into()) + GRACE),
             line: Vec::new(),
         })

@@ -24,7 +24,24 @@ pub(crate) struct Runtime {
     pub(crate) probe: Probe,
 }
 
+/// How long an answer may take.
+const ANSWER_MAX: Duration = Duration::from_mins(1);
+
+/// An answer did not come in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {} seconds", ANSWER_MAX.as_secs())]
+pub(crate) struct NoAnswer;
+
 impl Runtime {
+    /// What the server answers, if it does within a minute: one that never answers must not be waited for.
+    pub(crate) async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, NoAnswer> {
+        tokio::select! {
+            biased; // no chance: a simulation can be repeated
+            answer = answer => Ok(answer),
+            () = self.sleep(ANSWER_MAX) => Err(NoAnswer),
+        }
+    }
+
     /// Completes after `duration`; a future that may be long is not kept in the caller's.
     pub(crate) async fn sleep(&self, duration: Duration) {
         self.clock.sleep(duration).await;

@@ -114,6 +114,18 @@ fn compare(expected: &Value, found: &Value, path: &mut String, differences: &mut
     if expected == found {
         return;
     }
+    let length = path.len();
+    if let (Value::Array(one), Value::Array(other)) = (expected, found)
+        && one.len() == other.len()
+    {
+        for (number, (one, other)) in one.iter().zip(other).enumerate() {
+            // Writing to a String cannot fail.
+            let _ = write!(path, "[{number}]");
+            compare(one, other, path, differences);
+            path.truncate(length);
+        }
+        return;
+    }
     let (Value::Object(one), Value::Object(other)) = (expected, found) else {
         differences.push(format!("{path}: expected {}, found {}", short(expected), short(found)));
         return;
@@ -121,9 +133,7 @@ fn compare(expected: &Value, found: &Value, path: &mut String, differences: &mut
     let mut fields: Vec<&String> = one.keys().chain(other.keys()).collect();
     fields.sort();
     fields.dedup();
-    let length = path.len();
     for field in fields {
-        // Writing to a String cannot fail.
         let _ = write!(path, " .{field}");
         let none = Value::Null;
         compare(one.get(field).unwrap_or(&none), other.get(field).unwrap_or(&none), path, differences);

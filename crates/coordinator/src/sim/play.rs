@@ -214,8 +214,12 @@ async fn take(client: &Client, clock: &RuntimeClock, step: &Step, journal: &Jour
                 journal.write(USER, || format!("{}", step.write));
                 return;
             }
-            Err(Error::Api(status)) if matches!(status.code, 400 | 404 | 405 | 422) => {
+            Err(Error::Api(status)) if status.code == 404 => {
                 journal.write(USER, || format!("cannot {}: {}", step.write, status.message));
+                return;
+            }
+            Err(Error::Api(status)) if matches!(status.code, 400 | 405 | 422) => {
+                journal.violated(USER, &format!("the scenario is wrong: {}: {}", step.write, status.message));
                 return;
             }
             Err(other) => error = other.to_string(),

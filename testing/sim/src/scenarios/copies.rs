@@ -11,7 +11,7 @@ use xebec_coordinator::{
     AddError, BoxError, Coordinator, Event, Key, Observer, ObserverSpec, Plan, Random, View, Watch, Write,
 };
 
-use super::{one_of, pause};
+use super::{one_of, pause, put};
 use crate::Simulated;
 
 /// The label of ConfigMaps that are copied.
@@ -93,11 +93,11 @@ impl<O: Observer> Scenario for Copies<O> {
             let write = match random.number() % 8 {
                 0 | 1 => Write::delete(key),
                 2 => Write::delete(copy_of(&key)),
-                3 => Write::apply_value(key, json!({"data": {"number": number.to_string()}})).force(),
+                3 => put(key, json!({"data": {"number": number.to_string()}})),
                 _ => {
                     let labels = json!({"labels": {ORIGINAL: "yes"}});
                     let fields = json!({"metadata": labels, "data": {"number": number.to_string()}});
-                    Write::apply_value(key, fields).force()
+                    put(key, fields)
                 }
             };
             steps.push(Step::new(pause(random, 4000), write));

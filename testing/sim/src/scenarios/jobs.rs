@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use xebec_coordinator::sim::{Scenario, Server, Step};
 use xebec_coordinator::{AddError, Coordinator, Key, Random, Write};
 
-use super::{controllers, nodes, one_of, pause, wherever};
+use super::{controllers, nodes, one_of, pause, put, wherever};
 use crate::Simulated;
 
 /// Jobs, the scheduler, the garbage collector and two nodes.
@@ -33,13 +33,12 @@ impl Scenario for Jobs {
         for name in ["one", "two"].into_iter().take(1 + random.number() as usize % 2) {
             let fields = job(1 + random.number() % 3, 1 + random.number() % 2);
             let key = Key::new::<Job>("default", name);
-            steps.push(Step::new(pause(random, 3000), Write::apply_value(key, fields).force()));
+            steps.push(Step::new(pause(random, 3000), put(key, fields)));
         }
         if random.number().is_multiple_of(3) {
             let policies = [PropagationPolicy::Background, PropagationPolicy::Foreground];
             let write = Write::delete(Key::new::<Job>("default", "one"));
-            steps
-                .push(Step::new(pause(random, 10_000), write.propagation(one_of(random, &policies))));
+            steps.push(Step::new(pause(random, 10_000), write.propagation(one_of(random, &policies))));
         }
         steps
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 use xebec_controllers::{CONTROLLERS, Options};
 use xebec_coordinator::sim::Scenario;
-use xebec_coordinator::{AddError, Coordinator, Random};
+use xebec_coordinator::{AddError, Coordinator, Key, Random, Write};
 use xebec_node::simulated;
 
 pub use copies::{Copies, Copy, ORIGINAL, copy_of};
@@ -43,6 +43,12 @@ fn nodes(coordinator: &Coordinator) -> Result<(), AddError> {
     simulated::observe(coordinator, &simulated::Options { nodes: 2, ..simulated::Options::default() })
 }
 
+/// Applies an object as a user does, whether it is there or not.
+fn put(key: Key, mut fields: Value) -> Write {
+    fields["metadata"]["name"] = key.name().into();
+    Write::apply_value(key, fields).force()
+}
+
 /// A time of at most so many milliseconds; often none, so that steps come together.
 fn pause(random: &Random, most_milliseconds: u64) -> Duration {
     match random.number() % 3 {
@@ -66,8 +72,21 @@ fn wherever(object: &mut Value) -> bool {
             spec.remove("nodeName");
         }
         if let Some(status) = object["status"].as_object_mut() {
-            ["hostIP", "hostIPs", "podIP", "podIPs"].iter().for_each(|field| drop(status.remove(*field)));
+            status.retain(|field, _| !["hostIP", "hostIPs", "podIP", "podIPs"].contains(&field.as_str()));
         }
+        without(object, "containerID");
     }
     true
+}
+
+/// Takes a field out wherever it is.
+fn without(value: &mut Value, field: &str) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| without(item, field)),
+        Value::Object(fields) => {
+            fields.remove(field);
+            fields.values_mut().for_each(|value| without(value, field));
+        }
+        _ => {}
+    }
 }

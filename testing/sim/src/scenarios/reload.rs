@@ -9,7 +9,7 @@ use xebec_coordinator::sim::{Scenario, Server, Step};
 use xebec_coordinator::{AddError, Coordinator, Key, Random, Write};
 use xebec_observers::reload::{AUTO, CONFIG_HASH, Reload};
 
-use super::{one_of, pause};
+use super::{one_of, pause, put};
 use crate::Simulated;
 
 /// The reload observer.
@@ -31,21 +31,25 @@ impl Scenario for Reloads {
     fn steps(&self, random: &Random) -> Vec<Step> {
         let mut steps: Vec<Step> =
             ["web", "shop"].map(|name| Step::new(pause(random, 1000), deployment(name))).into();
+        let (map, secret) =
+            (Key::new::<ConfigMap>("default", "settings"), Key::new::<Secret>("default", "keys"));
+        // No content comes twice: whether an observer has seen what was in between is not to matter.
+        let set_map = |number: u64| put(map.clone(), json!({"data": {"number": number.to_string()}}));
+        let set_secret =
+            |number: u64| put(secret.clone(), json!({"stringData": {"key": number.to_string()}}));
         for number in 0..6 + random.number() % 10 {
-            // No content comes twice: whether an observer has seen what was in between is not to matter.
-            let (map, secret) =
-                (Key::new::<ConfigMap>("default", "settings"), Key::new::<Secret>("default", "keys"));
             let write = match random.number() % 8 {
-                0 => Write::delete(map),
-                1 => Write::delete(secret),
-                2 | 3 => {
-                    Write::apply_value(secret, json!({"stringData": {"key": number.to_string()}})).force()
-                }
+                0 => Write::delete(map.clone()),
+                1 => Write::delete(secret.clone()),
+                2 | 3 => set_secret(number),
                 4 => deployment(one_of(random, &["web", "shop"])),
-                _ => Write::apply_value(map, json!({"data": {"number": number.to_string()}})).force(),
+                _ => set_map(number),
             };
             steps.push(Step::new(pause(random, 4000), write));
         }
+        // In the end nothing is missing: while something is, it counts what was seen last.
+        steps.push(Step::new(pause(random, 4000), set_map(100)));
+        steps.push(Step::new(pause(random, 4000), set_secret(100)));
         steps
     }
 
@@ -74,5 +78,5 @@ fn deployment(name: &str) -> Write {
             "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}},
         },
     });
-    Write::apply_value(Key::new::<Deployment>("default", name), fields).force()
+    put(Key::new::<Deployment>("default", name), fields)
 }

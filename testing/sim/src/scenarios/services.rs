@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use xebec_coordinator::sim::{Scenario, Server, Step};
 use xebec_coordinator::{AddError, Coordinator, Key, Random, Write};
 
-use super::{controllers, nodes, one_of, pause, wherever};
+use super::{controllers, nodes, one_of, pause, put, wherever};
 use crate::Simulated;
 
 /// Endpoints and endpoint slices, the scheduler, the garbage collector and two nodes.
@@ -89,7 +89,7 @@ fn without_addresses(value: &mut Value) {
 
 fn service(port: u64) -> Write {
     let fields = json!({"spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": port, "targetPort": 8080}]}});
-    Write::apply_value(Key::new::<Service>("default", "web"), fields).force()
+    put(Key::new::<Service>("default", "web"), fields)
 }
 
 fn pod(name: &str, app: &str) -> Write {
@@ -97,5 +97,5 @@ fn pod(name: &str, app: &str) -> Write {
         "metadata": {"labels": {"app": app}},
         "spec": {"containers": [{"name": "main", "image": "example.org/main"}]},
     });
-    Write::apply_value(Key::new::<Pod>("default", name), fields).force()
+    put(Key::new::<Pod>("default", name), fields)
 }

@@ -11,7 +11,7 @@ use xebec_coordinator::{
     AddError, BoxError, Coordinator, Key, Observer, ObserverSpec, Plan, Random, View, Watch, Write,
 };
 
-use super::{controllers, one_of, pause};
+use super::{controllers, one_of, pause, put};
 use crate::Simulated;
 
 /// As many Secrets as ConfigMaps say, and the garbage collector.
@@ -69,7 +69,7 @@ impl Scenario for Tickets {
             let count = (random.number() % 5).to_string();
             let write = match random.number() % 6 {
                 0 => Write::delete(key),
-                _ => Write::apply_value(key, json!({"data": {"tickets": count}})).force(),
+                _ => put(key, json!({"data": {"tickets": count}})),
             };
             steps.push(Step::new(pause(random, 4000), write));
         }

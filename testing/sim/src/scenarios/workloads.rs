@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use xebec_coordinator::sim::{Scenario, Server, Step};
 use xebec_coordinator::{AddError, Coordinator, Key, Random, Write};
 
-use super::{controllers, nodes, one_of, pause, wherever};
+use super::{controllers, nodes, one_of, pause, put, wherever};
 use crate::Simulated;
 
 /// Deployments, ReplicaSets, the scheduler, the garbage collector and two nodes.
@@ -82,5 +82,5 @@ fn deployment(name: &str, replicas: u64, version: &str) -> Write {
             "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}},
         },
     });
-    Write::apply_value(Key::new::<Deployment>("default", name), fields).force()
+    put(Key::new::<Deployment>("default", name), fields)
 }
