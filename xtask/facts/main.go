@@ -1,6 +1,6 @@
-// Facts prints what the OpenAPI document does not say about Kubernetes' own types: for each JSON field whether
-// Go leaves it out when empty, whether it is a pointer, and where it stands in protobuf. `cargo xtask tables` merges
-// its output with the schema facts into crates/apiserver/data.
+// Facts prints what Go says about Kubernetes' own types, as the official client's modules declare them: for each JSON
+// field whether it is left out when empty, whether it is a pointer, where it stands in protobuf, and what it means.
+// `cargo xtask tables` and `cargo xtask texts` make tables of its output: crates/apiserver/data/README.md says how.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/kubernetes/scheme"
 	apiregistration "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 )
@@ -29,9 +30,14 @@ type field struct {
 	// Whether the list (or each value, in a map) is a message of its own, with the items under the number 1.
 	Wrapped bool `json:"wrapped,omitempty"`
 	Order   int  `json:"order"`
+	// What OpenAPI says of it.
+	Text string `json:"text,omitempty"`
+	// Of the fields of options: the OpenAPI type and the text of the query parameter that they are sent as.
+	Parameter []string `json:"parameter,omitempty"`
 }
 
-var types = map[string]map[string]field{}
+// By the name of the type, then of the JSON field; the type itself stands under the empty name.
+var out = map[string]map[string]field{}
 
 func name(t reflect.Type) string {
 	path := strings.ReplaceAll(t.PkgPath(), "k8s.io/api/", "io.k8s.api/")
@@ -50,12 +56,13 @@ func visit(t reflect.Type) {
 	if t.Kind() != reflect.Struct || t.PkgPath() == "" || !strings.Contains(t.PkgPath(), "k8s.io") {
 		return
 	}
-	if _, seen := types[name(t)]; seen {
+	if _, seen := out[name(t)]; seen {
 		return
 	}
 	fields := map[string]field{}
-	types[name(t)] = fields
+	out[name(t)] = fields
 	collect(t, fields, []int{})
+	fields[""] = field{Go: t.Name(), GoType: t.String(), Text: textOfType(t)}
 }
 
 // A message encodes itself, whatever its Go type would else be encoded as.
@@ -111,7 +118,11 @@ func collect(t reflect.Type, fields map[string]field, within []int) {
 			entry.OmitEmpty = entry.OmitEmpty || option == "omitempty"
 			entry.OmitZero = entry.OmitZero || option == "omitzero"
 		}
+		entry.Text = textOfField(t, f)
 		entry.Proto, entry.Wrapped = inside(within, f), wrapped(f.Type)
+		if parts[0] == "" {
+			parts[0] = f.Name
+		}
 		fields[parts[0]] = entry
 		visit(f.Type)
 	}
@@ -120,15 +131,20 @@ func collect(t reflect.Type, fields map[string]field, within []int) {
 func main() {
 	for _, t := range scheme.Scheme.AllKnownTypes() {
 		visit(t)
+		if strings.HasSuffix(t.Name(), "Options") {
+			parameters(t, out[name(t)])
+		}
 	}
 	visit(reflect.TypeOf(apiextensions.CustomResourceDefinition{}))
 	visit(reflect.TypeOf(apiextensions.CustomResourceDefinitionList{}))
 	visit(reflect.TypeOf(apiregistration.APIService{}))
 	visit(reflect.TypeOf(apiregistration.APIServiceList{}))
 	visit(reflect.TypeOf(metav1.Status{}))
+	visit(reflect.TypeOf(metav1.Patch{}))
+	visit(reflect.TypeOf(version.Info{}))
 	encoder := json.NewEncoder(os.Stdout)
 	encoder.SetIndent("", " ")
-	if err := encoder.Encode(types); err != nil {
+	if err := encoder.Encode(out); err != nil {
 		panic(err)
 	}
 }

@@ -4,9 +4,10 @@ use std::{env, path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
 
-mod descriptions;
+mod columns;
 mod tables;
 mod test;
+mod texts;
 mod tidy;
 
 fn main() -> ExitCode {
@@ -22,15 +23,11 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let embedded = root().join("crates/apiserver/data");
     match words.as_slice() {
-        ["tables", facts, data] => tables::generate(
-            &PathBuf::from(facts),
-            &PathBuf::from(data),
-            &root().join("crates/apiserver/data"),
-        ),
-        ["descriptions", source] => {
-            descriptions::generate(&PathBuf::from(source), &root().join("crates/apiserver/data"))
-        }
+        ["tables", facts, data] => tables::generate(&PathBuf::from(facts), &PathBuf::from(data), &embedded),
+        ["texts", facts] => texts::generate(&PathBuf::from(facts), &embedded),
+        ["columns"] => columns::generate(&root().join("tests/recordings"), &embedded),
         ["tidy"] => tidy::run(&root()),
         ["tidy", "--explain"] => {
             tidy::explain();
@@ -40,7 +37,7 @@ fn run() -> Result<()> {
         _ => bail!(
             "usage: cargo xtask tidy [--explain]\n       cargo xtask test [CARGO TEST ARGUMENTS]\n       \
              cargo xtask tables FACTS.json DATA_DIR\n       \
-             cargo xtask descriptions ZZ_GENERATED.OPENAPI.GO"
+             cargo xtask texts FACTS.json\n       cargo xtask columns"
         ),
     }
 }

@@ -9,10 +9,6 @@ use serde_json::Value;
 
 /// Writes `schema.json`, `discovery.json` and `fresh-cluster.json` below `out`.
 pub fn generate(facts: &Path, data: &Path, out: &Path) -> Result<()> {
-    let read = |path: &Path| -> Result<Value> {
-        let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("parse {}", path.display()))
-    };
     let facts = read(facts)?;
     let mut schema = read(&data.join("schema-1.36.json"))?;
     for (name, entry) in schema.as_object_mut().context("the schema is a map of types")? {
@@ -62,8 +58,14 @@ fn merge(shape: &mut Value, fact: &Value) {
     }
 }
 
+/// Reads a file of JSON.
+pub fn read(path: &Path) -> Result<Value> {
+    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("parse {}", path.display()))
+}
+
 /// One entry a line, so that a change of the tables reads as one.
-fn lines(path: &Path, value: &Value) -> Result<()> {
+pub fn lines(path: &Path, value: &Value) -> Result<()> {
     let rows = |rows: Vec<String>, open, close| format!("{open}\n{}\n{close}\n", rows.join(",\n"));
     let text = match value {
         Value::Object(map) => rows(

@@ -106,24 +106,13 @@ impl ApiError {
 
     /// 422: fields are wrong. `kind` is the kind (most callers) or the plural.
     pub fn invalid(kind: Qualified<'_>, name: &str, errors: &FieldErrors) -> Self {
-        let written: Vec<String> =
-            errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-        let list = match written.as_slice() {
-            [one] => one.clone(),
-            // Kubernetes says the same sentence once.
-            many => {
-                let mut seen = std::collections::HashSet::new();
-                let unique: Vec<_> = many.iter().filter(|text| seen.insert(text.as_str())).cloned().collect();
-                if unique.len() == 1 { unique[0].clone() } else { format!("[{}]", unique.join(", ")) }
-            }
-        };
         let causes: Vec<Value> = errors
             .iter()
             .map(|error| {
                 json!({"reason": error.reason.as_str(), "message": error.message, "field": error.field})
             })
             .collect();
-        Self::new(422, "Invalid", format!("{kind} {} is invalid: {list}", go_quoted(name)))
+        Self::new(422, "Invalid", format!("{kind} {} is invalid: {errors}", go_quoted(name)))
             .with_details(json!({"name": name, "group": kind.group, "kind": kind.name, "causes": causes}))
     }
 

@@ -206,6 +206,10 @@ impl EventWriter {
 
     fn object(&mut self, object: &Object) -> Value {
         let object = verbs::decode(&self.resource, object);
+        self.shaped(object)
+    }
+
+    fn shaped(&mut self, object: Value) -> Value {
         match (self.representation.shape, &mut self.table) {
             (Shape::Table(_), Some(options)) => {
                 options.now = self.cluster.clock().now();
@@ -219,30 +223,24 @@ impl EventWriter {
         }
     }
 
+    /// An object of which nothing is known but the revision; after the initial events, with the mark of their end.
     fn bookmark(&mut self, revision: u64, initial_end: bool) -> Value {
         let mut metadata = json!({"resourceVersion": revision.to_string()});
         if initial_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let object = json!({
+        let mut object = json!({
             "kind": &*self.resource.kind, "apiVersion": &*self.resource.api_version, "metadata": metadata,
         });
-        match self.representation.shape {
-            Shape::Metadata(version) => columns::partial_object_metadata(&object, meta_version(version)),
-            Shape::Table(version) => json!({
-                "kind": "Table", "apiVersion": meta_version(version).api_version(), "metadata": metadata,
-                "columnDefinitions": null, "rows": null,
-            }),
-            Shape::Whole if self.resource.type_name.is_some() => {
-                // A bookmark of a built-in kind has the empty structs that every object of it has.
-                let mut whole = crate::machinery::conform::zero(&self.resource.schema);
-                if let (Some(whole), Value::Object(own)) = (whole.as_object_mut(), object) {
-                    whole.extend(own);
-                }
-                whole
+        if self.resource.type_name.is_some() {
+            // A bookmark of a built-in kind has the empty structs that every object of it has.
+            let mut whole = crate::machinery::conform::zero(&self.resource.schema);
+            if let (Some(whole), Value::Object(own)) = (whole.as_object_mut(), object.take()) {
+                whole.extend(own);
             }
-            Shape::Whole => object,
+            object = whole;
         }
+        self.shaped(object)
     }
 
     fn written(&self, event_type: &str, object: &Value) -> Bytes {

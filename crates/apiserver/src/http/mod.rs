@@ -10,6 +10,7 @@ pub mod query;
 pub mod serve;
 mod stream;
 pub mod target;
+mod warnings;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -62,19 +63,13 @@ where
         Err(error) => answer::error(&error, &parts.headers),
     };
     let headers = response.headers_mut();
-    for warning in warnings {
-        // A warning's text may come from the request: what no header can carry is left out.
-        let text: String = warning.chars().filter(|c| !c.is_control()).take(WARNING_CHARACTERS_MAX).collect();
-        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
-            headers.append(header::WARNING, value);
-        }
+    for warning in warnings::headers(&warnings) {
+        headers.append(header::WARNING, warning);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    let no_cache = HeaderValue::from_static("no-cache, private");
+    headers.entry(header::CACHE_CONTROL).or_insert(no_cache);
     response
 }
-
-const WARNING_CHARACTERS_MAX: usize = 1024;
 
 async fn respond<B>(
     cluster: &Arc<Shared>,

@@ -82,6 +82,7 @@ impl Resource {
                 let status: &[&[&str]] = if self.strategy.status { &[&["status"]] } else { &[] };
                 Filter::except(&[status, self.strategy.resets].concat())
             }
+            Part::Status if self.custom.is_some() => Filter::except(&[&["metadata"], &["spec"]]),
             Part::Status => {
                 let fields = self.schema.object().map(|object| &object.fields);
                 let names = fields.into_iter().flat_map(|fields| fields.keys()).map(|name| &**name);

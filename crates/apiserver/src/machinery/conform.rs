@@ -2,6 +2,8 @@
 //! values of the wrong type, and writes what is empty as Go would (see [`Presence`]), since clients compare and own
 //! fields by that form.
 
+use std::cmp::Ordering;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value};
@@ -14,9 +16,14 @@ use super::{
 /// What did not fit, beside what was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unknown {
-    /// Paths of fields that the schema does not have, such as `spec.bogus`, in the order of their names.
+    /// Paths of fields that the schema does not have, such as `spec.bogus`. Those of a built-in kind stand in the order
+    /// in which Go meets them in an object of sorted names; those of a custom resource begin with what its own metadata
+    /// does not have, and end with what the metadata of embedded resources does not have.
     pub fields: Vec<String>,
 }
+
+/// How much is told of unknown fields, in bytes: many below one long name say much with few bytes.
+const UNKNOWN_BYTES_MAX: usize = 1 << 20;
 
 /// A value of the wrong type, in the words of Go's JSON decoder.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,9 +39,27 @@ pub struct TypeMismatch {
 /// # Errors
 /// The first value of a built-in type that cannot be what the schema says.
 pub fn conform(schema: &Schema, value: &mut Value) -> Result<Unknown, TypeMismatch> {
-    let mut walk = Walk { unknown: Unknown::default(), path: Vec::new(), owner: None };
+    let mut walk = Walk { unknown: Vec::new(), unknown_bytes: 0, path: Vec::new(), owner: None };
     walk.value(schema, value)?;
-    Ok(walk.unknown)
+    let mut unknown = walk.unknown;
+    if schema.object().is_none_or(|object| object.name.is_none()) {
+        unknown.sort_by(|(a, one), (b, other)| match a.cmp(b) {
+            Ordering::Equal if *a != Part::Metadata => one.cmp(other),
+            order => order,
+        });
+    }
+    Ok(Unknown { fields: unknown.into_iter().map(|(_, field)| field).collect() })
+}
+
+/// Where an unknown field of a custom resource stands, in the order in which they are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// Its metadata.
+    Metadata,
+    /// What its definition describes.
+    Described,
+    /// The metadata of an object inside of it.
+    EmbeddedMetadata,
 }
 
 /// The zero value of a struct of this schema, as it would be written: `{}` with the fields that are never left out.
@@ -52,7 +77,8 @@ enum Step {
 
 /// Walks deeper than any real object are cut by the decoder's own limit of 128.
 struct Walk {
-    unknown: Unknown,
+    unknown: Vec<(Part, String)>,
+    unknown_bytes: usize,
     path: Vec<Step>,
     /// The struct and field that is being read, for error messages.
     owner: Option<(&'static str, &'static str)>,
@@ -111,16 +137,16 @@ impl Walk {
                 self.item(schema, value)?;
                 self.path.pop();
             } else if !object.preserve_unknown {
-                dropped.push(name.clone());
+                // apiVersion and kind may stand in any object that embeds one whole.
+                let type_meta = object.embedded_resource && matches!(name.as_str(), "apiVersion" | "kind");
+                if !type_meta {
+                    self.tell(object, name);
+                    dropped.push(name.clone());
+                }
             }
         }
         for name in dropped {
-            // apiVersion and kind may stand in any object that embeds one whole.
-            let type_meta = object.embedded_resource && matches!(name.as_str(), "apiVersion" | "kind");
-            if !type_meta {
-                self.unknown.fields.push(self.place(&name));
-                map.remove(&name);
-            }
+            map.remove(&name);
         }
         if is_struct {
             for (name, field) in &object.fields {
@@ -226,6 +252,19 @@ impl Walk {
                 "json: cannot unmarshal {sort} into Go struct field {short}.{path} of type {go_type}"
             ),
         })
+    }
+
+    fn tell(&mut self, object: &ObjectShape, name: &str) {
+        if self.unknown_bytes < UNKNOWN_BYTES_MAX {
+            let part = match self.path.first() {
+                _ if object.name.is_none() => Part::Described,
+                Some(Step::Field(first)) if **first == *"metadata" => Part::Metadata,
+                _ => Part::EmbeddedMetadata,
+            };
+            let place = self.place(name);
+            self.unknown_bytes += place.len();
+            self.unknown.push((part, place));
+        }
     }
 
     fn place(&self, name: &str) -> String {
@@ -343,6 +382,8 @@ pub fn microseconds(time: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
@@ -358,10 +399,53 @@ mod tests {
     fn unknown_fields_are_dropped_and_named() {
         let sent = json!({"metadata": {"name": "c", "nmae": "x"}, "bogus": 1, "data": {"a": "b"}});
         let (value, unknown) = conformed("core.v1.ConfigMap", sent);
-        assert_eq!(unknown, ["metadata.nmae", "bogus"]);
+        assert_eq!(unknown, ["bogus", "metadata.nmae"]);
         assert_eq!(value, json!({"metadata": {"name": "c"}, "data": {"a": "b"}}));
-        let sent = json!({"spec": {"containers": [{"name": "c", "Image": "y"}], "Containers": []}});
-        assert_eq!(conformed("core.v1.Pod", sent).1, ["spec.containers[0].Image", "spec.Containers"]);
+        let sent = json!({"spec": {"containers": [{"name": "c", "Image": "y"}], "Containers": [], "x": 1}});
+        let unknown = conformed("core.v1.Pod", sent).1;
+        assert_eq!(unknown, ["spec.Containers", "spec.containers[0].Image", "spec.x"]);
+    }
+
+    #[test]
+    fn unknown_fields_of_a_custom_resource_are_told_metadata_first() {
+        let object = |fields: Vec<(&str, Schema)>| Schema {
+            shape: Shape::Object(Arc::new(ObjectShape {
+                fields: fields
+                    .into_iter()
+                    .map(|(name, schema)| (name.into(), Field { schema, ..Field::default() }))
+                    .collect(),
+                ..ObjectShape::default()
+            })),
+            ..Schema::default()
+        };
+        let metadata = || builtin::schema("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta").unwrap().clone();
+        let spec = object(vec![("a", object(vec![])), ("inner", object(vec![("metadata", metadata())]))]);
+        let root = object(vec![("metadata", metadata()), ("spec", spec)]);
+        let mut sent = json!({
+            "metadata": {"ownerReferences": [{"zzz": 1}], "nmae": "x"}, "aaa": 1,
+            "spec": {"inner": {"metadata": {"bad": 1}}, "a": {"y": 1}, "a-b": 1},
+        });
+        assert_eq!(
+            conform(&root, &mut sent).unwrap().fields,
+            [
+                "metadata.nmae",
+                "metadata.ownerReferences[0].zzz",
+                "aaa",
+                "spec.a-b",
+                "spec.a.y",
+                "spec.inner.metadata.bad"
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_told_of_unknown_fields_is_bounded() {
+        let many: Map<String, Value> = (0..1000).map(|n| (format!("{n}"), 1.into())).collect();
+        let mut value = json!({"openAPIV3Schema": {"properties": {"a".repeat(100_000): many}}});
+        let name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceValidation";
+        let unknown = conform(builtin::schema(name).unwrap(), &mut value).unwrap().fields;
+        assert!(!unknown.is_empty());
+        assert!(unknown.iter().map(String::len).sum::<usize>() < 2 * UNKNOWN_BYTES_MAX);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What is wrong with an object, field by field: the causes of a 422 answer (`field.ErrorList` in Kubernetes).
 
-use std::fmt::Write;
+use std::{
+    collections::HashSet,
+    fmt::{self, Display, Write},
+};
 
 use serde_json::Value;
 
@@ -137,6 +140,25 @@ impl FieldErrors {
     pub fn too_many(&mut self, path: &Path<'_>, actual: usize, max: usize) {
         let message = format!("Too many: {actual}: must have at most {max} items");
         self.push(Cause::FieldValueTooMany, path, message);
+    }
+}
+
+/// All errors as one sentence; what is said twice is written once.
+impl Display for FieldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut seen = HashSet::new();
+        let unique: Vec<String> =
+            self.0.iter().map(FieldError::to_string).filter(|error| seen.insert(error.clone())).collect();
+        match unique.as_slice() {
+            [one] => f.write_str(one),
+            many => write!(f, "[{}]", many.join(", ")),
+        }
+    }
+}
+
+impl Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
     }
 }
 

@@ -10,10 +10,10 @@ use crate::{
     http::query::FieldValidation,
     kinds::Resource,
     machinery::{
-        Schema, conform, decode, defaults, go_quoted, object,
+        FieldErrors, Path, Schema, conform, decode, defaults, go_quoted, object,
         protobuf::{self, Message, envelope},
     },
-    status::{ApiError, ApiResult},
+    status::{ApiError, ApiResult, Qualified},
 };
 
 /// The kind of the object that a body must hold.
@@ -32,6 +32,11 @@ impl<'a> Wanted<'a> {
         Self { api_version: &resource.api_version, kind: &resource.kind, schema: &resource.schema }
     }
 
+    /// Whether it is a kind of Kubernetes' own.
+    fn is_builtin(&self) -> bool {
+        self.schema.object().is_some_and(|object| object.name.is_some())
+    }
+
     /// Its layout in protobuf; custom resources have none.
     fn message(&self) -> Option<&'static Message> {
         Message::of(self.schema.object()?.name?)
@@ -48,7 +53,10 @@ pub fn object(call: &mut Call<'_>, wanted: &Wanted<'_>, validation: FieldValidat
     let sent = match call.content_type.as_str() {
         protobuf::MEDIA_TYPE if wanted.message().is_some() => {
             let value = from_protobuf(call, wanted)?;
-            return conformed(call, wanted, value, &[], validation);
+            return conformed(call, wanted, value, StrictErrors::default(), validation);
+        }
+        "" | "application/json" if wanted.is_builtin() => {
+            decode::json_of(wanted.schema, &call.body).map_err(|why| unrecognized(call, wanted, &why))?
         }
         "" | "application/json" => {
             decode::json(&call.body).map_err(|why| unrecognized(call, wanted, &why))?
@@ -60,6 +68,12 @@ pub fn object(call: &mut Call<'_>, wanted: &Wanted<'_>, validation: FieldValidat
             )));
         }
     };
+    let is_json = call.content_type != "application/yaml";
+    let errors = StrictErrors {
+        yaml: sent.yaml_duplicates,
+        fields: sent.strict_errors,
+        is_complete: is_json && wanted.is_builtin(),
+    };
     let mut value = sent.value;
     if value.is_null() {
         value = Value::Object(serde_json::Map::new());
@@ -69,26 +83,56 @@ pub fn object(call: &mut Call<'_>, wanted: &Wanted<'_>, validation: FieldValidat
         return Err(unrecognized(call, wanted, why));
     }
     check_kind(call, wanted, &mut value)?;
-    conformed(call, wanted, value, &sent.duplicates, validation)
+    conformed(call, wanted, value, errors, validation)
 }
 
-/// `value` in the normal form of the wanted kind; unknown fields and `duplicates` are told as `validation` says.
+/// What the decoder of a body has to say that a lenient one does not.
+#[derive(Debug, Default)]
+struct StrictErrors {
+    /// A sentence of several lines.
+    yaml: Option<String>,
+    /// A sentence a field.
+    fields: Vec<String>,
+    /// Whether unknown fields are among them.
+    is_complete: bool,
+}
+
+impl StrictErrors {
+    /// One by one: YAML's sentence a line.
+    fn warnings(&self) -> impl Iterator<Item = &str> {
+        let yaml = self.yaml.as_deref().unwrap_or_default();
+        let lines = yaml.strip_prefix("yaml: unmarshal errors:\n").unwrap_or(yaml).lines().map(str::trim);
+        lines.chain(self.fields.iter().map(String::as_str))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.yaml.is_none() && self.fields.is_empty()
+    }
+
+    /// All in one sentence.
+    fn sentence(&self) -> String {
+        let all: Vec<&str> = self.yaml.iter().chain(&self.fields).map(String::as_str).collect();
+        format!("strict decoding error: {}", all.join(", "))
+    }
+}
+
+/// `value` in the normal form of the wanted kind; `errors` and unknown fields are told as `validation` says.
 fn conformed(
     call: &mut Call<'_>,
     wanted: &Wanted<'_>,
     value: Value,
-    duplicates: &[String],
+    mut errors: StrictErrors,
     validation: FieldValidation,
 ) -> ApiResult<Value> {
-    let mut wrong: Vec<String> =
-        duplicates.iter().map(|field| format!("duplicate field {}", go_quoted(field))).collect();
-    let value = tell(wanted, value, &mut wrong).map_err(|why| handled(wanted, &why))?;
+    let mut unknown = Vec::new();
+    let value = tell(wanted, value, &mut unknown).map_err(|why| handled(wanted, &why))?;
+    if !errors.is_complete {
+        errors.fields.append(&mut unknown);
+    }
     match validation {
-        FieldValidation::Strict if !wrong.is_empty() => {
-            Err(handled(wanted, &format!("strict decoding error: {}", wrong.join(", "))))
-        }
+        FieldValidation::Strict if !errors.is_empty() => Err(handled(wanted, &errors.sentence())),
         FieldValidation::Warn => {
-            wrong.into_iter().take(WARNINGS_MAX).for_each(|sentence| call.warn(sentence));
+            errors.warnings().take(WARNINGS_MAX).for_each(|warning| call.warn(warning));
             Ok(value)
         }
         _ => Ok(value),
@@ -113,12 +157,17 @@ pub fn tell(wanted: &Wanted<'_>, mut value: Value, wrong: &mut Vec<String>) -> R
         object::metadata_mut(&mut value).insert("managedFields".into(), Value::Array(Vec::new()));
     }
     defaults::fill(wanted.schema, &mut value);
-    wrong.extend(unknown.fields.iter().map(|field| format!("unknown field {}", go_quoted(field))));
+    // Of a custom resource the path is told as it is.
+    let sentence = |field: &String| match wanted.is_builtin() {
+        true => format!("unknown field {}", go_quoted(field)),
+        false => format!("unknown field \"{field}\""),
+    };
+    wrong.extend(unknown.fields.iter().map(sentence));
     Ok(value)
 }
 
-/// More sentences than this would not fit in the headers of an answer.
-pub const WARNINGS_MAX: usize = 32;
+/// More sentences on fields than this would not fit in the headers of an answer.
+pub const WARNINGS_MAX: usize = 300;
 
 fn handled(wanted: &Wanted<'_>, why: &str) -> ApiError {
     let version = wanted.api_version.rsplit('/').next().unwrap_or_default();
@@ -183,33 +232,55 @@ fn check_kind(call: &Call<'_>, wanted: &Wanted<'_>, value: &mut Value) -> ApiRes
     }
     let api_version = if api_version.is_empty() { wanted.api_version.to_owned() } else { api_version };
     let kind = if kind.is_empty() { wanted.kind.to_owned() } else { kind };
-    if api_version != wanted.api_version || kind != wanted.kind {
-        let version = api_version.rsplit('/').next().unwrap_or_default();
-        let why = if call.cluster.catalog().kind(&api_version, &kind).is_some() {
-            let package = |api_version: &str| {
-                let group = api_version.split_once('/').map_or("core", |(group, _)| group);
-                group.split('.').next().unwrap_or_default().to_owned()
-            };
-            format!(
-                "converting ({version}.{kind}) to ({}.{}): unknown conversion",
-                package(wanted.api_version),
-                wanted.kind
-            )
-        } else {
-            format!(
-                "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
-                go_quoted(&kind),
-                go_quoted(&api_version)
-            )
-        };
-        return Err(ApiError::bad_request(format!(
-            "{kind} in version {} cannot be handled as a {}: {why}",
-            go_quoted(version),
-            wanted.kind
-        )));
+    if !wanted.is_builtin() {
+        if api_version != wanted.api_version {
+            return Err(ApiError::bad_request(format!(
+                "the API version in the data ({api_version}) does not match the expected API version ({})",
+                wanted.api_version
+            )));
+        }
+        check_custom_kind(wanted, &api_version, &kind, value)?;
+    } else if let Some(why) = wrong_kind(call, wanted, &api_version, &kind) {
+        let version = go_quoted(api_version.rsplit('/').next().unwrap_or_default());
+        let why = format!("{kind} in version {version} cannot be handled as a {}: {why}", wanted.kind);
+        return Err(ApiError::bad_request(why));
     }
     let map = object::map_mut(value);
     map.insert("apiVersion".into(), api_version.into());
     map.insert("kind".into(), kind.into());
     Ok(())
+}
+
+/// Why an object that says it is of this kind is none of the wanted kind, if it says another.
+pub fn wrong_kind(call: &Call<'_>, wanted: &Wanted<'_>, api_version: &str, kind: &str) -> Option<String> {
+    if api_version == wanted.api_version && kind == wanted.kind {
+        return None;
+    }
+    if call.cluster.catalog().kind(api_version, kind).is_none() {
+        return Some(format!(
+            "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+            go_quoted(kind),
+            go_quoted(api_version)
+        ));
+    }
+    let version = api_version.rsplit('/').next().unwrap_or_default();
+    let group = wanted.api_version.split_once('/').map_or("core", |(group, _)| group);
+    let package = group.split('.').next().unwrap_or_default();
+    Some(format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", wanted.kind))
+}
+
+/// Refuses an object that says it is none of the custom resource's kind: any object can be read as one, so that this
+/// is a matter of validation.
+pub fn check_custom_kind(wanted: &Wanted<'_>, api_version: &str, kind: &str, value: &Value) -> ApiResult<()> {
+    let mut errors = FieldErrors::new();
+    for (field, own, must) in [("kind", kind, wanted.kind), ("apiVersion", api_version, wanted.api_version)] {
+        if own != must {
+            errors.invalid(&Path::new(field), own, &format!("must be {must}"));
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let group = wanted.api_version.split_once('/').map_or("", |(group, _)| group);
+    Err(ApiError::invalid(Qualified { group, name: wanted.kind }, object::name(value), &errors))
 }

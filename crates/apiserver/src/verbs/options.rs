@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     http::query::{FieldValidation, check_dry_run},
-    machinery::{FieldErrors, Path, builtin, decode, go_quoted, invalid::Cause, protobuf},
+    machinery::{
+        FieldErrors, Path, builtin, decode, go_quoted, invalid::Cause, patch::syntax_error, protobuf,
+    },
     status::{ApiError, ApiResult, Qualified},
 };
 
@@ -110,6 +112,7 @@ fn from_body(call: &mut Call<'_>) -> ApiResult<Value> {
 }
 
 fn kind_of_body(call: &Call<'_>) -> ApiResult<(String, String)> {
+    let is_json = call.content_type != "application/yaml";
     let sent = match call.content_type.as_str() {
         protobuf::MEDIA_TYPE => {
             let sent = protobuf::envelope::open(&call.body);
@@ -120,6 +123,7 @@ fn kind_of_body(call: &Call<'_>) -> ApiResult<(String, String)> {
         _ => decode::json(&call.body),
     };
     let sent = sent.map_err(|why| {
+        let why = syntax_error(&call.body).filter(|_| is_json).unwrap_or(why);
         ApiError::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
     })?;
     let text = |field: &str| sent.value[field].as_str().unwrap_or_default().to_owned();

@@ -104,7 +104,8 @@ pub fn patched(
     old: &Value,
     validation: FieldValidation,
 ) -> ApiResult<Value> {
-    let new = patch.apply(wanted.schema, old.clone())?;
+    let mut new = patch.apply(wanted.schema, old.clone())?;
+    check_kind(call, patch, wanted, &mut new)?;
     let mut wrong = Vec::new();
     let conformed =
         body::tell(wanted, new.clone(), &mut wrong).map_err(|why| PatchError::unfit(&new, why))?;
@@ -121,6 +122,28 @@ pub fn patched(
     }
 }
 
+/// A patch may not make an object of another kind. Without a kind it is one of the old, and a strategic merge patch is
+/// not even asked.
+fn check_kind(call: &Call<'_>, patch: &Patch, wanted: &Wanted<'_>, new: &mut Value) -> ApiResult<()> {
+    let text = |field: &str| match new.get(field).and_then(Value::as_str) {
+        Some(text) if !text.is_empty() => Some(text.to_owned()),
+        _ => None,
+    };
+    let api_version = text("apiVersion").unwrap_or_else(|| wanted.api_version.to_owned());
+    let kind = text("kind").unwrap_or_else(|| wanted.kind.to_owned());
+    if call.resource.custom.is_some() && wanted.kind == &*call.resource.kind {
+        body::check_custom_kind(wanted, &api_version, &kind, new)?;
+    } else if patch.patch_type() != PatchType::Strategic
+        && let Some(why) = body::wrong_kind(call, wanted, &api_version, &kind)
+    {
+        return Err(PatchError::unfit(new, why).into());
+    }
+    let map = object::map_mut(new);
+    map.insert("apiVersion".into(), wanted.api_version.into());
+    map.insert("kind".into(), wanted.kind.into());
+    Ok(())
+}
+
 /// A patch may not make another object of it. An emptied resourceVersion asks for none.
 fn check_identity(call: &Call<'_>, old: &Value, mut new: Value) -> ApiResult<Value> {
     if object::name(&new) != object::name(old) {
@@ -128,15 +151,6 @@ fn check_identity(call: &Call<'_>, old: &Value, mut new: Value) -> ApiResult<Val
     }
     if object::namespace(&new) != object::namespace(old) {
         pipeline::settle_namespace(call, &mut new)?;
-    }
-    for (field, own) in [("apiVersion", &*call.resource.api_version), ("kind", &*call.resource.kind)] {
-        if new.get(field).and_then(Value::as_str) != Some(own) {
-            return Err(ApiError::bad_request(format!(
-                "the API version in the data ({}) does not match the expected API version ({})",
-                new.get("apiVersion").and_then(Value::as_str).unwrap_or_default(),
-                call.resource.api_version
-            )));
-        }
     }
     (call.resource.strategy.default)(&mut new);
     Ok(new)
@@ -163,28 +177,24 @@ async fn apply_patch(call: &mut Call<'_>, part: Part, options: &WriteOptions) ->
     for _ in 0..pipeline::ATTEMPTS_MAX {
         let exists = call.cluster.storage().snapshot().get(&resource.storage, &call.key()).is_some();
         if !exists && part == Part::Main {
-            if !object::uid(&config).is_empty() {
+            let mut value = merge(call, None)?;
+            if !object::uid(&value).is_empty() {
                 let why = format!(
                     "uid mismatch: the provided object specified uid {}, and no existing object was found",
-                    object::uid(&config)
+                    object::uid(&value)
                 );
                 return Err(ApiError::conflict(resource.qualified(), &call.target.name, &why));
             }
-            let mut value = merge(call, None)?;
             pipeline::settle_namespace(call, &mut value)?;
+            pipeline::drop_resource_version(&mut value)?;
             match create::create_owned(call, value, options).await {
                 Err(error) if error.reason == "AlreadyExists" => continue,
                 answer => return answer,
             }
         }
-        let replaced = pipeline::replace(call, part, options, Ownership::Settled, |call, old| {
-            if object::uid(&config) != object::uid(old) && !object::uid(&config).is_empty() {
-                let why = format!("uid mismatch: {} != {}", object::uid(&config), object::uid(old));
-                return Err(ApiError::conflict(call.resource.qualified(), object::name(old), &why));
-            }
-            merge(call, Some(old))
-        })
-        .await?;
+        let replaced =
+            pipeline::replace(call, part, options, Ownership::Settled, |call, old| merge(call, Some(old)))
+                .await?;
         return Ok(update::answer(call, replaced, options.dry_run));
     }
     Err(ApiError::modified(resource.qualified(), &call.target.name))

@@ -9,7 +9,7 @@ use super::Call;
 use crate::{
     admission,
     http::query::WriteOptions,
-    kinds::{Part, Resource, Strategy, strategy::Generation},
+    kinds::{Part, Resource, Strategy, definitions, strategy::Generation},
     machinery::{FieldErrors, apply, conform, metadata, object},
     status::{ApiError, ApiResult},
     storage::{Change, CommitError, Draft, Expected, Object, Terms},
@@ -87,14 +87,20 @@ pub fn validate_create(resource: &Resource, value: &Value) -> FieldErrors {
     let mut errors = FieldErrors::new();
     metadata::validate(value, resource.namespaced, resource.strategy.name_rule, &mut errors);
     (resource.strategy.validate_create)(value, &mut errors);
-    validate_custom(resource, value, &mut errors);
+    validate_custom(resource, value, Part::Main, &mut errors);
     errors
 }
 
 /// What the definition of a custom resource refuses.
-fn validate_custom(resource: &Resource, value: &Value, errors: &mut FieldErrors) {
+fn validate_custom(resource: &Resource, value: &Value, part: Part, errors: &mut FieldErrors) {
     if let Some(rules) = &resource.schema.rules {
-        crate::kinds::definitions::validation::validate(rules, value, errors);
+        match part {
+            Part::Status => definitions::validation::validate_status(rules, value, errors),
+            _ => definitions::validation::validate(rules, value, errors),
+        }
+    }
+    if let Some(paths) = resource.custom.as_ref().and_then(|custom| custom.scale.as_ref()) {
+        definitions::scale::validate(paths, value, part, errors);
     }
 }
 
@@ -143,7 +149,6 @@ pub fn prepare_update(call: &Call<'_>, new: &mut Value, old: &Value, part: Part)
             (strategy.prepare_update)(new, old);
             grow(strategy, new, old);
         }
-        Part::Scale | Part::Binding => grow(strategy, new, old),
         Part::Status => (strategy.prepare_status)(new, old),
         _ => {}
     }
@@ -181,7 +186,7 @@ fn grows(generation: Generation, new: &Value, old: &Value) -> bool {
 pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part) -> FieldErrors {
     let mut errors = FieldErrors::new();
     metadata::validate_update(new, old, &mut errors);
-    validate_custom(resource, new, &mut errors);
+    validate_custom(resource, new, part, &mut errors);
     if let Some(own) = resource.strategy.of_part(part) {
         (own.validate_update)(new, old, &mut errors);
         return errors;
@@ -294,8 +299,10 @@ impl Preconditions {
             );
             Err(ApiError::conflict(call.resource.qualified(), name, &why))
         };
+        let own = object::resource_version(old);
         match (&self.uid, &self.resource_version) {
             (Some(uid), _) if uid != object::uid(old) => conflict("UID", uid, object::uid(old)),
+            (_, Some(version)) if version != own => conflict("ResourceVersion", version, own),
             _ => Ok(()),
         }
     }
@@ -438,6 +445,16 @@ pub fn conform_again(call: &Call<'_>, mut value: Value) -> Value {
     map.insert("apiVersion".into(), api_version.unwrap_or_else(|| (&*call.resource.api_version).into()));
     map.insert("kind".into(), kind.unwrap_or_else(|| (&*call.resource.kind).into()));
     value
+}
+
+/// Forgets the resourceVersion of an object that a PUT or an applied configuration creates.
+pub fn drop_resource_version(value: &mut Value) -> ApiResult<()> {
+    let version = object::resource_version(value);
+    if !version.is_empty() {
+        check_resource_version(version)?;
+        object::metadata_mut(value).remove("resourceVersion");
+    }
+    Ok(())
 }
 
 /// Refuses a resourceVersion that is none.

@@ -7,12 +7,12 @@ use super::{
     body::{self, Wanted},
     delete,
     options::DeleteOptions,
-    pipeline::{self, Ownership},
+    pipeline::{self, Ownership, Preconditions},
 };
 use crate::{
     http::query::{FieldValidation, WriteOptions},
-    kinds::{Part, Resource},
-    machinery::{builtin, object, selector::LabelSelector},
+    kinds::{Part, Resource, workloads::pod::binding},
+    machinery::{FieldErrors, builtin, object, selector::LabelSelector},
     status::{ApiError, ApiResult, Qualified},
 };
 
@@ -52,47 +52,37 @@ pub async fn bind(call: &mut Call<'_>) -> ApiResult<Answer> {
         return Err(ApiError::internal("no schema of Binding"));
     };
     let wanted = Wanted { api_version: "v1", kind: "Binding", schema };
-    let binding = body::object(call, &wanted, options.field_validation)?;
-    let name = object::name(&binding).to_owned();
+    let mut sent = body::object(call, &wanted, options.field_validation)?;
+    pipeline::settle_namespace(call, &mut sent)?;
+    let name = object::name(&sent).to_owned();
+    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let mut preconditions = Preconditions {
+        uid: given(object::uid(&sent)),
+        resource_version: given(object::resource_version(&sent)),
+    };
     let mut target = call.target.clone();
     if target.name.is_empty() {
+        // An object of its own is given its uid by the server, whatever the caller says.
+        preconditions.uid = None;
         target.name.clone_from(&name);
     } else if name != target.name {
         return Err(ApiError::bad_request("name in URL does not match name in Binding object"));
     }
-    let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
-    if node.is_empty() {
-        return Err(ApiError::new(500, "", "target.name: Required value"));
+    let mut errors = FieldErrors::new();
+    binding::validate(&mut errors, &sent);
+    if !errors.is_empty() {
+        // Kubernetes takes this for its own mistake.
+        return Err(ApiError::new(500, "", errors.to_string()));
     }
     let mut inner = of_pods(call, &pods, &target);
-    let time = inner.timestamp();
-    let replaced = pipeline::replace(&mut inner, Part::Binding, &options, Ownership::Settled, |_, old| {
-        let conflict = |why: String| {
-            Err(ApiError::conflict(Qualified { group: "", name: "pods/binding" }, object::name(old), &why))
-        };
-        let uid = object::uid(&binding);
-        if !uid.is_empty() && uid != object::uid(old) {
-            return conflict(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object::uid(old)));
-        }
-        if object::deletion_timestamp(old).is_some() {
-            return conflict(format!("pod {} is being deleted, cannot be assigned to a host", object::name(old)));
-        }
-        if let Some(own) = old["spec"]["nodeName"].as_str().filter(|own| !own.is_empty()) {
-            return conflict(format!("pod {} is already assigned to node \"{own}\"", object::name(old)));
-        }
-        if old["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
-            return conflict(format!("pod {} has non-empty .spec.schedulingGates", object::name(old)));
-        }
+    let now = call.now;
+    let replaced = pipeline::replace(&mut inner, Part::Binding, &options, Ownership::Settled, |call, old| {
+        preconditions.check(call, &name, old)?;
         let mut pod = old.clone();
-        object::child_mut(&mut pod, "spec").insert("nodeName".into(), node.as_str().into());
-        for field in ["annotations", "labels"] {
-            let Some(own) = object::meta(&binding, field).and_then(Value::as_object) else { continue };
-            let metadata = object::metadata_mut(&mut pod);
-            let map = object::map_mut(metadata.entry(field).or_insert_with(|| json!({})));
-            map.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
-        }
-        let scheduled = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": time});
-        set_condition(&mut pod, scheduled);
+        binding::assign(&mut pod, &sent, now).map_err(|why| {
+            let resource = Qualified { group: "", name: "pods/binding" };
+            ApiError::conflict(resource, &name, &why.to_string())
+        })?;
         Ok(pod)
     })
     .await;

@@ -41,20 +41,17 @@ pub async fn update_object(
     let missing = call.cluster.storage().snapshot().get(&resource.storage, &call.key()).is_none();
     if missing && resource.strategy.create_on_update && part == Part::Main {
         preconditions.check(call, &name, &Value::Null)?;
-        // Kubernetes answers that the object to be changed is not there by the conflict of its version.
-        if !object::resource_version(&value).is_empty() {
-            return Err(ApiError::modified(resource.qualified(), &name));
-        }
+        pipeline::drop_resource_version(&mut value)?;
         return create::create_object(call, value, options).await;
     }
     let replaced = pipeline::replace(call, part, options, Ownership::Caller, |call, old| {
+        preconditions.check(call, &name, old)?;
         if object::resource_version(&value).is_empty() && !call.resource.strategy.unconditional_update {
             let mut errors = FieldErrors::new();
             let metadata = Path::new("metadata");
             errors.invalid(&metadata.child("resourceVersion"), 0, "must be specified for an update");
             return Err(ApiError::invalid(call.resource.qualified(), &name, &errors));
         }
-        preconditions.check(call, &name, old)?;
         Ok(value.clone())
     })
     .await?;

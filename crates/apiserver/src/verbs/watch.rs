@@ -42,7 +42,7 @@ pub fn watch(call: &Call<'_>) -> ApiResult<Answer> {
     };
     let initial = query.has("sendInitialEvents").then(|| query.flag("sendInitialEvents"));
     if initial == Some(true) && revision > snapshot.revision() {
-        return Err(read::too_large(revision, snapshot.revision()));
+        return Ok(refused(&read::too_large(revision, snapshot.revision())));
     }
     let bookmarks = query.flag("allowWatchBookmarks");
     let mut watcher = Watcher {
@@ -69,10 +69,15 @@ pub fn watch(call: &Call<'_>) -> ApiResult<Answer> {
         && snapshot.events_after(&watcher.resource, watcher.cursor).is_err()
     {
         let why = format!("too old resource version: {version} ({})", snapshot.revision());
-        let item = WatchItem::Error(ApiError::expired(why).to_status());
-        return Ok(Answer::Watch(stream::once(async { item }).boxed()));
+        return Ok(refused(&ApiError::expired(why)));
     }
     Ok(Answer::Watch(stream::unfold(watcher, Watcher::next).boxed()))
+}
+
+/// A watch that consists of an error: its answer has begun before the version is looked at.
+fn refused(error: &ApiError) -> Answer {
+    let item = WatchItem::Error(error.to_status());
+    Answer::Watch(stream::once(async { item }).boxed())
 }
 
 fn later(time: Timestamp, by: Duration) -> Timestamp {
@@ -112,14 +117,15 @@ impl Watcher {
             if let Some(item) = self.pending.pop_front() {
                 return Some((item, self));
             }
-            if self.ended {
+            let clock = self.cluster.clock().clone();
+            // Also when nobody has asked for an item since.
+            if self.ended || clock.now() >= self.ends_at {
                 return None;
             }
             self.changes.see();
             if self.take_from_log() {
                 continue;
             }
-            let clock = self.cluster.clock().clone();
             let due = self.bookmark_at.map_or(self.ends_at, |bookmark| bookmark.min(self.ends_at));
             tokio::select! {
                 biased; // no chance: a simulation can be repeated

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's panic is its failure")]
 
+mod bodies;
 mod mask;
 mod replay;
 
@@ -30,10 +31,12 @@ async fn check(folder: &str) {
     let open = open_steps();
     let (mut equal, mut wrong, mut stale) = (0, Vec::new(), Vec::new());
     for file in files {
-        let scenarios: Vec<Value> = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let scenarios: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let bodies: Vec<bodies::Scenario> = serde_json::from_str(&text).unwrap();
         let name = format!("{folder}/{}", file.file_stem().unwrap().to_string_lossy());
-        for scenario in scenarios {
-            for (place, difference) in replay::run(&name, &scenario).await {
+        for (scenario, bodies) in scenarios.iter().zip(&bodies) {
+            for (place, difference) in replay::run(&name, scenario, bodies).await {
                 match (difference, open.contains(&place)) {
                     (None, false) => equal += 1,
                     (None, true) => stale.push(place),

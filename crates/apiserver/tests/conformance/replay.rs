@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use xebec_apiserver::{
     Cluster,
@@ -20,17 +21,20 @@ use xebec_apiserver::{
         authentication::{Authentication, ClientCertificate},
         token_file::TokenFile,
     },
+    clock::Clock,
     cluster::ISSUER,
     http::{Body, Peer},
 };
 
-use crate::mask;
+use crate::{bodies, mask};
 
 /// The users of the recordings.
 const TOKENS: &str =
     "admintoken,admin,1,system:masters\nbobtoken,bob,2,devs\ncaroltoken,carol,3,\"devs,ops\"\n";
 /// How long a watch may take for the events that are expected of it.
 const EVENTS_WITHIN: Duration = Duration::from_secs(5);
+/// When scenarios begin. Their time passes where the recordings slept.
+const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 struct Session {
     cluster: Cluster,
@@ -47,13 +51,13 @@ struct Watch {
 }
 
 /// Runs a scenario. Gives each step's name and, where the answer differs, how.
-pub async fn run(file: &str, scenario: &Value) -> Vec<(String, Option<String>)> {
+pub async fn run(file: &str, scenario: &Value, bodies: &bodies::Scenario) -> Vec<(String, Option<String>)> {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let scenario_name = scenario["name"].as_str().unwrap();
     let audiences = [ISSUER.to_owned()];
     let tokens = TokenFile::parse(TOKENS, &audiences).unwrap();
-    let cluster = Cluster::new().with_authentication(Authentication {
+    let cluster = Cluster::with_clock(Clock::still(START)).with_authentication(Authentication {
         tokens: vec![Box::new(tokens)],
         allows_anonymous: true,
         audiences: audiences.to_vec(),
@@ -68,7 +72,7 @@ pub async fn run(file: &str, scenario: &Value) -> Vec<(String, Option<String>)> 
     }
     let mut compared = Vec::new();
     for (position, step) in scenario["steps"].as_array().unwrap().iter().enumerate() {
-        let answer = session.step(step).await;
+        let answer = session.step(step, bodies.body(position)).await;
         let (Some(mut answer), Some(want)) = (answer, step.get("answer")) else { continue };
         for path in step["ignore"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             drop_path(&mut answer, path);
@@ -81,7 +85,7 @@ pub async fn run(file: &str, scenario: &Value) -> Vec<(String, Option<String>)> 
 }
 
 impl Session {
-    async fn step(&mut self, step: &Value) -> Option<Value> {
+    async fn step(&mut self, step: &Value, body: Option<&str>) -> Option<Value> {
         if let Some(name) = step["watch"].as_str() {
             let path = self.fill(step["path"].as_str().unwrap());
             let response = self.send("GET", &path, &step["headers"], None, &step["as"]).await;
@@ -99,10 +103,17 @@ impl Session {
             events.truncate(most);
             return Some(json!({"events": mask::value(&self.unfill(&Value::Array(events)))}));
         }
+        if let Some(seconds) = step["sleep"].as_f64() {
+            // Clients read on while time passes.
+            self.watches.values_mut().for_each(Watch::read_on);
+            self.cluster.clock().advance(Duration::from_secs_f64(seconds));
+            self.watches.values_mut().for_each(Watch::read_on);
+            return None;
+        }
         let method = step["method"].as_str()?;
         let path = self.fill(step["path"].as_str().unwrap());
-        let body = match (step.get("body"), step.get("raw")) {
-            (Some(body), _) => Some(self.fill(&body.to_string())),
+        let body = match (body, step.get("raw")) {
+            (Some(body), _) => Some(self.fill(body)),
             (None, Some(raw)) => Some(self.fill(raw.as_str().unwrap_or_default())),
             (None, None) => None,
         };
@@ -205,13 +216,15 @@ impl Watch {
         })
         .await;
         // Nothing that is not expected may be there.
-        while !self.ended {
-            match futures::FutureExt::now_or_never(self.read()) {
-                Some(true) => {}
-                _ => break,
-            }
-        }
+        self.read_on();
         self.events.clone()
+    }
+
+    /// Reads what is there already.
+    fn read_on(&mut self) {
+        if self.status == 200 {
+            while !self.ended && futures::FutureExt::now_or_never(self.read()) == Some(true) {}
+        }
     }
 
     async fn read(&mut self) -> bool {

@@ -1,9 +1,10 @@
 //! Custom resources: from a CustomResourceDefinition to the resources that it has served, with the same [`Schema`](crate::machinery::Schema) and
 //! [`Resource`] that built-in ones have.
 //!
-//! [`structural`] reads the schema, [`validation`] checks objects by its rules, [`status`] says whether a definition's
+//! [`structural`] reads the schema, [`validation`] and [`scale`] check objects by its rules, [`status`] says whether a definition's
 //! names are accepted, [`strategy`] is the behaviour of definitions themselves.
 
+pub mod scale;
 pub mod status;
 pub mod strategy;
 pub mod structural;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Column, Custom, FieldManagers, Resource, ScalePaths, Strategy, Subresource, strategy::Generation,
+    Column, Custom, FieldManagers, Resource, ScalePaths, Strategy, Subresource,
+    strategy::{Generation, keep_all_but_status_and_metadata},
 };
 use crate::machinery::fields;
 
@@ -22,9 +24,11 @@ use crate::machinery::fields;
 pub const STORAGE: &str = "apiextensions.k8s.io/customresourcedefinitions";
 
 /// How objects of a custom resource without `status` behave: any change outside metadata is a new generation.
-static WITHOUT_STATUS: Strategy = Strategy { generation: Generation::Content, ..Strategy::PLAIN };
+static WITHOUT_STATUS: Strategy =
+    Strategy { generation: Generation::Content, unconditional_update: false, ..Strategy::PLAIN };
 /// With `status`, the status is a part of its own.
-static WITH_STATUS: Strategy = Strategy { generation: Generation::Content, status: true, ..Strategy::PLAIN };
+static WITH_STATUS: Strategy =
+    Strategy { status: true, prepare_status: keep_all_but_status_and_metadata, ..WITHOUT_STATUS };
 
 const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 

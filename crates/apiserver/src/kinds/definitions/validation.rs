@@ -26,6 +26,23 @@ pub fn validate(rules: &Value, value: &Value, errors: &mut FieldErrors) {
     combinations(rules, value, &Path::ROOT, errors, 0);
 }
 
+/// The same for the status alone, which a write to it is checked by: the rules speak of what is in it.
+pub fn validate_status(rules: &Value, value: &Value, errors: &mut FieldErrors) {
+    let (Some(rules), Some(status)) = (rules["properties"].get("status"), value.get("status")) else {
+        return;
+    };
+    let mut own = FieldErrors::new();
+    node(rules, status, &Path::ROOT, &mut own, 0);
+    let root = Path::ROOT.to_string();
+    for error in own.iter() {
+        let path = Path::new("status");
+        match error.field.as_str() {
+            field if field == root => errors.push(error.reason, &path, error.message.as_str()),
+            field => errors.push(error.reason, &path.child(field), error.message.as_str()),
+        }
+    }
+}
+
 fn member(rules: &Value, name: &str, value: &Value, path: &Path<'_>, errors: &mut FieldErrors, depth: usize) {
     match rules["properties"].get(name) {
         Some(own) => node(own, value, path, errors, depth + 1),

@@ -115,13 +115,17 @@ impl Patch {
         let mut strict_errors = Vec::new();
         if strict {
             let prefix = if patch_type == PatchType::Json { "json patch " } else { "" };
-            strict_errors =
-                sent.duplicates.iter().map(|path| format!("{prefix}duplicate field {path:?}")).collect();
+            strict_errors = sent.strict_errors.iter().map(|told| format!("{prefix}{told}")).collect();
             if patch_type == PatchType::Json {
                 strict_errors.extend(json::check(&sent.value)?);
             }
         }
         Ok(Self { sort: patch_type, document: sent.value, strict_errors })
+    }
+
+    /// Which sort of patch it is.
+    pub fn patch_type(&self) -> PatchType {
+        self.sort
     }
 
     /// Applies the patch to an object of a kind with this schema. What comes out of it is still to be conformed: it

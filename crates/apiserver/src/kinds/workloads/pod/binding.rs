@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::machinery::{
-    FieldErrors, Path,
+    FieldErrors, Path, conform,
     fields::{fill, list, object_mut, text},
     go_quoted, object,
 };
@@ -79,6 +79,7 @@ pub fn assign(pod: &mut Value, binding: &Value, now: Timestamp) -> Result<(), Bi
 
 fn set_scheduled(conditions: &mut Vec<Value>, now: Timestamp) {
     const TYPE: &str = "PodScheduled";
+    let now = conform::seconds(now);
     let mut condition =
         json!({"type": TYPE, "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
     match conditions.iter_mut().find(|own| text(own, "type") == TYPE) {
