@@ -22,8 +22,9 @@ pub struct Simulated {
     fresh: u64,
 }
 
-/// Requests that only read.
-const READS: &[&str] = &["get", "list", "watch"];
+/// Requests that a coordinator makes for its observers. An observer that waits for a read of its own hangs, if that is
+/// never answered.
+const LISTS: &[&str] = &["list", "watch"];
 /// Requests that may find that something has changed.
 const CONDITIONAL: &[&str] = &["update", "patch", "delete"];
 /// Requests that write.
@@ -38,7 +39,7 @@ const FAULTS: &[(&[&str], f64, Fault)] = &[
     (CONDITIONAL, 0.08, Fault::Refuse { code: 409 }),
     (WRITES, 0.06, Fault::LoseAnswer),
     (WRITES, 0.01, Fault::NeverAnswer),
-    (READS, 0.01, Fault::NeverAnswer),
+    (LISTS, 0.01, Fault::NeverAnswer),
     (WATCHES, 0.15, Fault::Refuse { code: 410 }),
     (ALL, 0.03, Fault::Refuse { code: 429 }),
     (ALL, 0.03, Fault::Refuse { code: 500 }),

@@ -4,41 +4,62 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Resource, ResourceExt};
 use serde_json::json;
 use xebec_coordinator::sim::{Scenario, Server, Step};
 use xebec_coordinator::{
-    AddError, BoxError, Coordinator, Key, Observer, ObserverSpec, Plan, Random, View, Watch, Write,
+    AddError, BoxError, Coordinator, Event, Index, Key, Observer, ObserverSpec, Plan, Random, View, Watch,
+    Write,
 };
 
-use super::{controllers, one_of, pause, put};
+use super::{one_of, pause, put};
 use crate::Simulated;
 
-/// As many Secrets as ConfigMaps say, and the garbage collector.
+/// As many Secrets as ConfigMaps say.
 pub struct Tickets;
+
+/// On a Secret: the name of its ConfigMap. Also the index by it.
+const OF: &str = "ticket-of";
 
 struct Issue;
 
 impl Observer for Issue {
     fn spec(&self) -> ObserverSpec {
+        let of = |secret: &Secret| -> Vec<String> {
+            secret
+                .metadata
+                .labels
+                .iter()
+                .flatten()
+                .filter(|(label, _)| *label == OF)
+                .map(|(_, of)| of.clone())
+                .collect()
+        };
         ObserverSpec::new("tickets", "keeps as many Secrets as ConfigMaps say")
             .watch(Watch::of::<ConfigMap>())
             .watch(Watch::of::<Secret>())
+            .index(Index::new(OF, of))
             .concurrency(2)
+    }
+
+    fn wake(&self, event: &Event, _view: &View) -> Vec<Key> {
+        let key = event.key();
+        if key.is::<ConfigMap>() {
+            return vec![key.clone()];
+        }
+        let of = event.object().label(OF);
+        of.map(|name| Key::new::<ConfigMap>(key.namespace(), name)).into_iter().collect()
     }
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         let mut plan = Plan::new();
-        let Some(map) = view.get_key::<ConfigMap>(key)? else { return Ok(plan) };
-        let (Some(uid), Some(owner)) = (map.uid(), map.controller_owner_ref(&())) else { return Ok(plan) };
-        let wanted = map.data.iter().flatten().find(|(name, _)| *name == "tickets");
-        let wanted: usize = wanted.and_then(|(_, count)| count.parse().ok()).unwrap_or(0);
-        let there: Vec<Secret> = view.controlled_by(&uid)?;
+        let map = view.get_key::<ConfigMap>(key)?;
+        let wanted = map.and_then(|map| map.data?.get("tickets")?.parse().ok()).unwrap_or(0);
+        let there: Vec<Secret> = view.by_index(OF, key.name())?;
         for _ in there.len()..wanted {
             let mut ticket = Secret::default();
             ticket.metadata.generate_name = Some(format!("{}-", key.name()));
-            ticket.metadata.namespace = map.namespace();
-            ticket.metadata.owner_references = Some(vec![owner.clone()]);
+            ticket.metadata.namespace = key.namespace().map(str::to_owned);
+            ticket.metadata.labels = Some([(OF.to_owned(), key.name().to_owned())].into());
             plan.create(&ticket);
         }
         for ticket in there.iter().skip(wanted) {
@@ -58,8 +79,7 @@ impl Scenario for Tickets {
     }
 
     fn observe(&self, coordinator: &Coordinator) -> Result<(), AddError> {
-        coordinator.observe(Issue)?;
-        controllers(coordinator, &["garbage-collection"])
+        coordinator.observe(Issue)
     }
 
     fn steps(&self, random: &Random) -> Vec<Step> {
