@@ -13,6 +13,7 @@ mod apiserver;
 mod bench;
 mod cli;
 mod crew;
+mod faults;
 mod kubeconfig;
 mod logs;
 mod manifests;
