@@ -8,7 +8,7 @@ use xebec_coordinator::{BoxError, Event, Key, Observer, ObserverSpec, Plan, View
 use xebec_sim::scenarios::{Copies, Copy, SCENARIOS};
 
 /// How many seeds of each scenario are played here; `make simulate` plays more.
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 3;
 /// Within so many seeds what is broken must be found.
 const SEEDS_TO_FIND: u64 = 200;
 
@@ -32,13 +32,11 @@ fn every_observer_ends_where_a_run_without_faults_does() {
 fn a_seed_repeats_to_the_last_line() {
     for scenario in SCENARIOS {
         let simulation = Simulation::new(scenario());
-        for seed in [1, 2] {
-            let (one, other) = (simulation.journal(seed), simulation.journal(seed));
-            let differs = one.iter().zip(&other).find(|(one, other)| one != other);
-            assert_eq!(differs, None, "seed {seed}");
-            assert_eq!(one.len(), other.len());
-            assert!(one.iter().any(|line| line.contains("FAULT")), "{one:#?}");
-        }
+        let (one, other) = (simulation.journal(1), simulation.journal(1));
+        let differs = one.iter().zip(&other).find(|(one, other)| one != other);
+        assert_eq!(differs, None);
+        assert_eq!(one.len(), other.len());
+        assert!(one.iter().any(|line| line.contains("FAULT")), "{one:#?}");
     }
 }
 

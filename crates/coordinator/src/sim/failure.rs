@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Fault, Step};
 
 /// How many lines of the journal are printed at most: the first and the last of them.
-const LINES_MAX: usize = 400;
+const LINES_MAX: usize = 1000;
 
 /// Why a seed failed, and the shortest way there that was found. Print it.
 #[derive(Debug)]

@@ -115,6 +115,7 @@ struct Inner {
     violations: Vec<String>,
     panics: Panics,
     requests: u64,
+    ended: bool,
 }
 
 impl Journal {
@@ -129,6 +130,7 @@ impl Journal {
                 violations: Vec::new(),
                 panics,
                 requests: 0,
+                ended: false,
             }),
         }
     }
@@ -141,7 +143,7 @@ impl Journal {
     /// Writes a line, if anybody wants to read it.
     pub(super) fn write(&self, who: &str, line: impl FnOnce() -> String) {
         let mut inner = self.inner.lock();
-        if inner.lines.is_none() {
+        if inner.ended || inner.lines.is_none() {
             return;
         }
         let passed = self.clock.now().duration_since(START);
@@ -156,8 +158,10 @@ impl Journal {
     }
 
     pub(super) fn see(&self, replica: &str, moment: Moment<'_>) {
+        if !matches!(moment, Moment::Woke { keys: [], .. }) {
+            self.write(replica, || moment.to_string());
+        }
         let seen = Seen { replica, at: self.clock.now(), moment };
-        self.write(replica, || seen.moment.to_string());
         let mut inner = self.inner.lock();
         let mut found = Vec::new();
         for invariant in &mut inner.invariants {
@@ -189,6 +193,12 @@ impl Journal {
             self.write("FAULT", || format!("{point}: panics"));
             resume_unwind(Box::new(ON_PURPOSE)); // quietly: the hook of panics is not called
         }
+    }
+
+    /// From now on nothing is written down: what is to happen has happened.
+    pub(super) fn end(&self) {
+        let mut inner = self.inner.lock();
+        inner.ended = true;
     }
 
     /// No observer is made to panic any more.
@@ -254,12 +264,12 @@ impl Requests {
         F: Future<Output = Response<B>>,
     {
         let what = self.journal.count().then(|| format!("{} {}", request.method(), request.uri()));
-        if let Some(what) = &what {
-            self.journal.write(&self.user, || what.clone());
-        }
+        let asked = self.journal.clock.now();
         let response = answer(request).await;
-        if let Some(what) = &what {
-            self.journal.write(&self.user, || format!("{} ◄ {what}", response.status().as_u16()));
+        if let Some(what) = what {
+            let took = self.journal.clock.now().duration_since(asked).as_millis();
+            let after = if took > 0 { format!(" (after {took} ms)") } else { String::new() };
+            self.journal.write(&self.user, || format!("{what} ► {}{after}", response.status().as_u16()));
         }
         response
     }

@@ -169,6 +169,10 @@ impl Names {
             Value::Array(items) => items.iter_mut().for_each(|item| self.walk(item, generation)),
             Value::Object(fields) => {
                 Self::observed(fields, generation);
+                // A map by type, in the order in which each was first true.
+                if let Some(Value::Array(conditions)) = fields.get_mut("conditions") {
+                    conditions.sort_by_cached_key(|condition| text(condition, "/type").to_owned());
+                }
                 fields.values_mut().for_each(|field| self.walk(field, generation));
             }
             _ => {}

@@ -121,7 +121,7 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
         journal.calm();
         let panics = journal.panics().into_iter().map(|(point, turn)| Wrong::Panic { point, turn });
         faults.extend(panics.chain(crashes.iter().copied().map(Wrong::Crash)).map(Fault));
-        let state = settle(scenario, &*server, &clock, script.expected).await;
+        let state = settle(scenario, &*server, &clock, script.expected, &journal).await;
         stop.cancel();
         (state, faults)
     };
@@ -240,12 +240,16 @@ async fn settle(
     server: &dyn Server,
     clock: &RuntimeClock,
     expected: Option<&State>,
+    journal: &Journal,
 ) -> State {
     let look = || State::of(server.objects(), scenario);
     let mut before = State::default();
     for seconds in LOOKS_SECONDS {
         clock.sleep(Duration::from_secs(seconds)).await;
         let state = look();
+        if seconds > CALM.as_secs() {
+            journal.end(); // nothing but what goes on for ever
+        }
         let settled = match expected {
             Some(expected) => state == *expected,
             None => state == before,
