@@ -1,5 +1,5 @@
 //! A few seeds of everything, and that the simulation itself can be trusted: it repeats, and it finds what is broken.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use parking_lot::Mutex;

@@ -1,3 +1,5 @@
+//! Each fault as a client meets it, in the cluster's own time; and that what was decided can be replayed in part.
+
 use std::time::Duration;
 
 use futures::{FutureExt, TryStreamExt, pin_mut};
