@@ -45,6 +45,9 @@ pub enum Command {
     /// Measure a Kubernetes API, beside the bars that xebec holds itself to.
     #[command(hide = true)]
     Bench(BenchArguments),
+    /// Make the first cluster of a process, and print how long it took (`xebec bench` runs it).
+    #[command(hide = true)]
+    FirstCluster,
     /// Print the version of xebec, and of the Kubernetes that it is.
     Version(VersionArguments),
     /// Print the completion script of a shell; `source <(xebec completion bash)` turns it on.

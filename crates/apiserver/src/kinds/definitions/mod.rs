@@ -10,12 +10,12 @@ pub mod strategy;
 pub mod structural;
 pub mod validation;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Value;
 
 use super::{
-    Column, Custom, FieldManagers, Resource, ScalePaths, Strategy, Subresource,
+    Custom, FieldManagers, Resource, ScalePaths, Strategy, Subresource, Text,
     strategy::{Generation, keep_all_but_status_and_metadata},
 };
 use crate::machinery::fields;
@@ -30,7 +30,17 @@ static WITHOUT_STATUS: Strategy =
 static WITH_STATUS: Strategy =
     Strategy { status: true, prepare_status: keep_all_but_status_and_metadata, ..WITHOUT_STATUS };
 
-const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+const VERBS: &[Text] = &[
+    Cow::Borrowed("delete"),
+    Cow::Borrowed("deletecollection"),
+    Cow::Borrowed("get"),
+    Cow::Borrowed("list"),
+    Cow::Borrowed("patch"),
+    Cow::Borrowed("create"),
+    Cow::Borrowed("update"),
+    Cow::Borrowed("watch"),
+];
+const SUBRESOURCE_VERBS: &[Text] = &[Cow::Borrowed("get"), Cow::Borrowed("patch"), Cow::Borrowed("update")];
 
 /// The resources of a definition, a served version each; none until its names are accepted.
 pub fn resources(definition: &Value) -> Vec<Arc<Resource>> {
@@ -49,29 +59,29 @@ fn resource(definition: &Value, version: &Value, storage_version: &str) -> Resou
     let names = &definition["status"]["acceptedNames"];
     let group = fields::text(spec, "group");
     let version_name = fields::text(version, "name");
-    let texts =
-        |list: &str| fields::list(names, list).iter().filter_map(Value::as_str).map(Into::into).collect();
-    let api_version: Box<str> = format!("{group}/{version_name}").into();
+    let text = |text: &str| Text::from(text.to_owned());
+    let texts = |list: &str| fields::list(names, list).iter().filter_map(Value::as_str).map(text).collect();
+    let api_version: Text = format!("{group}/{version_name}").into();
     let plural = fields::text(names, "plural");
     let subresources = &version["subresources"];
     let has_status = !subresources["status"].is_null();
     let definition_name = crate::machinery::object::name(definition);
     let rules = &version["schema"]["openAPIV3Schema"];
     Resource {
-        group: group.into(),
-        version: version_name.into(),
-        plural: plural.into(),
-        singular: fields::text(names, "singular").into(),
-        kind: fields::text(names, "kind").into(),
-        list_kind: fields::text(names, "listKind").into(),
+        group: group.to_owned().into(),
+        version: version_name.to_owned().into(),
+        plural: plural.to_owned().into(),
+        singular: fields::text(names, "singular").to_owned().into(),
+        kind: fields::text(names, "kind").to_owned().into(),
+        list_kind: fields::text(names, "listKind").to_owned().into(),
         api_version,
         namespaced: fields::text(spec, "scope") == "Namespaced",
-        verbs: VERBS.map(Into::into).to_vec(),
+        verbs: Cow::Borrowed(VERBS),
         short_names: texts("shortNames"),
         categories: texts("categories"),
-        subresources: subresources_of(fields::text(names, "kind"), subresources),
-        columns: columns(version),
-        selectable_fields: selectable_fields(version),
+        subresources: subresources_of(fields::text(names, "kind"), subresources).into(),
+        columns: super::columns::custom_columns(version).into(),
+        selectable_fields: selectable_fields(version).into(),
         preferred: false,
         storage: format!("{group}/{plural}").into(),
         storage_version: format!("{group}/{storage_version}").into(),
@@ -89,15 +99,14 @@ fn resource(definition: &Value, version: &Value, storage_version: &str) -> Resou
 }
 
 fn subresources_of(kind: &str, subresources: &Value) -> Vec<Subresource> {
-    let verbs = || ["get", "patch", "update"].map(Into::into).to_vec();
     let mut all = Vec::new();
     if !subresources["status"].is_null() {
         all.push(Subresource {
             name: "status".into(),
             group: "".into(),
             version: "".into(),
-            kind: kind.into(),
-            verbs: verbs(),
+            kind: kind.to_owned().into(),
+            verbs: Cow::Borrowed(SUBRESOURCE_VERBS),
         });
     }
     if !subresources["scale"].is_null() {
@@ -106,19 +115,15 @@ fn subresources_of(kind: &str, subresources: &Value) -> Vec<Subresource> {
             group: "autoscaling".into(),
             version: "v1".into(),
             kind: "Scale".into(),
-            verbs: verbs(),
+            verbs: Cow::Borrowed(SUBRESOURCE_VERBS),
         });
     }
     all
 }
 
-fn columns(version: &Value) -> Vec<Column> {
-    super::columns::custom_columns(version)
-}
-
-fn selectable_fields(version: &Value) -> Vec<Box<str>> {
+fn selectable_fields(version: &Value) -> Vec<Text> {
     let own = fields::list(version, "selectableFields").iter();
-    let own = own.map(|field| fields::text(field, "jsonPath").trim_start_matches('.').into());
+    let own = own.map(|field| fields::text(field, "jsonPath").trim_start_matches('.').to_owned().into());
     ["metadata.name".into(), "metadata.namespace".into()].into_iter().chain(own).collect()
 }
 
