@@ -6,7 +6,7 @@ use kube::core::request::{Error as RequestError, Request as RequestBuilder};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::runtime::Runtime;
+use crate::runtime::{ANSWER_MAX, Runtime};
 use crate::write::{Operation, Patch};
 use crate::{Kind, Object, Write, WriteError};
 
@@ -16,7 +16,7 @@ impl Runtime {
     pub(crate) async fn write(&self, write: &Write, manager: &str) -> Result<Option<Object>, WriteError> {
         let answer = match request(write, manager) {
             // It may have happened without an answer; the plan is made anew, from what is seen.
-            Ok(request) => match self.in_time(self.client.request_text(request)).await {
+            Ok(request) => match self.in_time(ANSWER_MAX, self.client.request_text(request)).await {
                 Ok(answer) => answer,
                 Err(error) => Err(kube::Error::Service(error.into())),
             },

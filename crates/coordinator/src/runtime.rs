@@ -24,21 +24,25 @@ pub(crate) struct Runtime {
     pub(crate) probe: Probe,
 }
 
-/// How long an answer may take.
-const ANSWER_MAX: Duration = Duration::from_mins(1);
+/// How long the answer of a write may take.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// An answer did not come in time.
 #[derive(Debug, thiserror::Error)]
-#[error("no answer within {} seconds", ANSWER_MAX.as_secs())]
-pub(crate) struct NoAnswer;
+#[error("no answer within {} seconds", .0.as_secs())]
+pub(crate) struct NoAnswer(Duration);
 
 impl Runtime {
-    /// What the server answers, if it does within a minute: one that never answers must not be waited for.
-    pub(crate) async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, NoAnswer> {
+    /// What the server answers, if it does within `limit`: one that never answers must not be waited for.
+    pub(crate) async fn in_time<T>(
+        &self,
+        limit: Duration,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, NoAnswer> {
         tokio::select! {
             biased; // no chance: a simulation can be repeated
             answer = answer => Ok(answer),
-            () = self.sleep(ANSWER_MAX) => Err(NoAnswer),
+            () = self.sleep(limit) => Err(NoAnswer(limit)),
         }
     }
 
