@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test ci lint doc bench bench-smoke conformance kubectl clean
+.PHONY: help run test ci lint doc bench bench-smoke simulate conformance kubectl clean
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -38,6 +38,10 @@ bench: ## measures a release build beside its bars; exits non-zero where one is 
 bench-smoke: ## the same benchmark on a development build, small: that it works, not how fast
 	$(CARGO) build --locked --package xebec
 	$(TARGET)/debug/xebec bench --smoke --spawn '$(TARGET)/debug/xebec apiserver --port 0'
+
+simulate: ## plays SEEDS seeds (500) of faults against everything of ours; prints the shortest trace of one that fails (SIMULATE_FLAGS adds flags)
+	$(CARGO) build --locked --release --package xebec-sim
+	$(TARGET)/release/xebec-sim --seeds $(or $(SEEDS),500) $(SIMULATE_FLAGS)
 
 conformance: ## how many recorded answers of a real kube-apiserver come back equal, a folder
 	.ci/conformance

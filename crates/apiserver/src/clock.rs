@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 /// A clock that can be advanced. Clones are the same clock.
 #[derive(Debug, Clone)]
@@ -21,6 +21,7 @@ struct Inner {
 enum Source {
     System,
     Still(Timestamp),
+    Runtime { start: Timestamp, origin: Instant },
 }
 
 impl Clock {
@@ -32,6 +33,13 @@ impl Clock {
     /// A time that stands still until it is advanced.
     pub fn still(at: Timestamp) -> Self {
         Self::of(Source::Still(at))
+    }
+
+    /// The time of the tokio runtime, which shows `start` now. On a runtime whose time is paused it is simulated: it
+    /// stands still while there is work, and jumps to the next deadline when there is none.
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads a clock")]
+    pub fn of_runtime(start: Timestamp) -> Self {
+        Self::of(Source::Runtime { start, origin: Instant::now() })
     }
 
     fn of(source: Source) -> Self {
@@ -65,7 +73,8 @@ impl Clock {
             };
             match self.0.source {
                 Source::Still(_) => advanced.await,
-                Source::System => tokio::select! {
+                Source::System | Source::Runtime { .. } => tokio::select! {
+                    biased;
                     () = real_sleep(left) => {}
                     () = advanced => {}
                 },
@@ -84,6 +93,10 @@ impl Clock {
         match self.0.source {
             Source::System => Timestamp::now(),
             Source::Still(at) => at,
+            Source::Runtime { start, origin } => {
+                let passed = SignedDuration::try_from(origin.elapsed()).unwrap_or(SignedDuration::MAX);
+                start.checked_add(passed).unwrap_or(Timestamp::MAX)
+            }
         }
     }
 }

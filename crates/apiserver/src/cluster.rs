@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{User, authentication::Authentication, impersonation::Impersonation, rbac, reviews::Reviewer},
+    chance::Chance,
     clock::Clock,
+    faults::Faults,
     http::{Body, Peer, handle},
     kinds::{self, catalog::Catalog},
     status::ApiResult,
@@ -50,6 +52,8 @@ pub struct Cluster(Arc<Shared>);
 pub struct Shared {
     storage: Arc<dyn Storage>,
     clock: Clock,
+    chance: Chance,
+    faults: Faults,
     closed: CancellationToken,
     authentication: Arc<Authentication>,
     impersonation: Impersonation,
@@ -95,9 +99,20 @@ impl Cluster {
     }
 
     fn of(storage: Arc<dyn Storage>, clock: Clock, authentication: Arc<Authentication>) -> Self {
+        Self::with_chance(storage, clock, authentication, Chance::default())
+    }
+
+    fn with_chance(
+        storage: Arc<dyn Storage>,
+        clock: Clock,
+        authentication: Arc<Authentication>,
+        chance: Chance,
+    ) -> Self {
         Self(Arc::new(Shared {
             storage,
             clock,
+            chance,
+            faults: Faults::default(),
             closed: CancellationToken::new(),
             authentication,
             impersonation: Impersonation::default(),
@@ -112,6 +127,24 @@ impl Cluster {
     #[must_use]
     pub fn fork(&self) -> Self {
         Self::of(self.0.storage.fork(), self.0.clock.clone(), self.0.authentication.clone())
+    }
+
+    /// An independent copy as [`fork`](Self::fork) makes it, by another clock, and with chance of its own: two forks of
+    /// one cluster with the same seed that are asked the same answer the same, to the last unique id.
+    #[must_use]
+    pub fn fork_seeded(&self, clock: Clock, seed: u64) -> Self {
+        let authentication = self.0.authentication.clone();
+        Self::with_chance(self.0.storage.fork(), clock, authentication, Chance::seeded(seed))
+    }
+
+    /// What goes wrong on purpose: nothing, until it is told to.
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
+    /// The newest state of everything.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.storage.snapshot()
     }
 
     /// The cluster's time.
@@ -173,6 +206,16 @@ impl Shared {
     /// The time.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Where chance comes from.
+    pub fn chance(&self) -> &Chance {
+        &self.chance
+    }
+
+    /// What goes wrong on purpose.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// Whom a request comes from.

@@ -6,9 +6,11 @@
 
 pub mod access;
 pub mod admission;
+pub mod chance;
 pub mod clock;
 pub mod cluster;
 pub mod discovery;
+pub mod faults;
 pub mod http;
 pub mod kinds;
 pub mod machinery;

@@ -271,8 +271,15 @@ impl Actor {
         wanted: &dyn Fn(&Key) -> bool,
     ) {
         let entry = Arc::clone(&self.entry);
-        let part = || woken_by(&entry, &event, view, begins);
+        let part = || {
+            self.runtime.probe.tell(|watcher| watcher.telling(&entry.spec.name, &event));
+            woken_by(&entry, &event, view, begins)
+        };
         let keys = catch_unwind(AssertUnwindSafe(|| entry.pace.run(&*self.runtime.clock, part)));
+        if let Ok(keys) = &keys {
+            let keys = || keys.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+            self.runtime.probe.tell(|watcher| watcher.woke(&entry.spec.name, &event, &keys()));
+        }
         match keys {
             Ok(mut keys) => {
                 keys.retain(|(key, _)| self.post.serves(key) && wanted(key));

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::entry::Entry;
 use crate::freshness::Expectation;
 use crate::leadership::Permit;
+use crate::probe::Probe;
 use crate::runtime::Runtime;
 use crate::{
     BoxError, Clock, DecodeError, Dependent, Emission, EventRecord, Key, Kind, Object, Plan, Step, Table,
@@ -120,6 +121,8 @@ impl Context {
     pub async fn write(&self, write: Write) -> Result<Option<Object>, WriteError> {
         let result = self.runtime.write(&write, self.entry.spec.component(), &self.permit).await;
         self.entry.gauge.wrote(write.verb(), &result);
+        let answer = result.as_ref().map(Option::as_ref);
+        self.runtime.probe.tell(|watcher| watcher.wrote(&self.entry.spec.name, &write, answer));
         let mut trace = self.trace.lock();
         match &result {
             Ok(answer) => {
@@ -173,6 +176,10 @@ impl Context {
     /// Whether the object of a key has been written while this key was served.
     pub(crate) fn has_written(&self, key: &Key) -> bool {
         self.trace.lock().written.contains(key)
+    }
+
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.runtime.probe
     }
 
     pub(crate) fn take_trace(&self) -> Trace {

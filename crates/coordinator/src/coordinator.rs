@@ -20,6 +20,7 @@ use crate::bus::{Bus, Overflow};
 use crate::entry::{Behaviour, Entry};
 use crate::feeds::{Feeds, Subscription};
 use crate::leadership::{self, Choice, Duty};
+use crate::probe::Probe;
 use crate::recorder::Recorder;
 use crate::runtime::Runtime;
 use crate::wire::Source;
@@ -55,6 +56,7 @@ pub struct Builder {
     instance: String,
     regarding: Option<ObjectReference>,
     leadership: Option<Choice>,
+    probe: Probe,
 }
 
 impl Builder {
@@ -101,6 +103,12 @@ impl Builder {
         self
     }
 
+    #[cfg(feature = "sim")]
+    pub(crate) fn probe(mut self, probe: Probe) -> Self {
+        self.probe = probe;
+        self
+    }
+
     /// The coordinator. Nothing is watched until it [runs](Coordinator::run).
     pub fn build(self) -> Coordinator {
         let changed = Arc::new(Notify::new());
@@ -116,6 +124,7 @@ impl Builder {
                 .or_else(report::own_pod)
                 .unwrap_or_else(|| report::namespace(self.client.default_namespace())),
             client: self.client,
+            probe: self.probe,
             activity,
             duty: self.leadership.as_ref().map(|choice| Arc::new(Duty::new(choice.times()))),
             leadership: self.leadership,
@@ -134,6 +143,7 @@ impl Coordinator {
             instance: "xebec".to_owned(),
             regarding: None,
             leadership: None,
+            probe: Probe::default(),
         }
     }
 

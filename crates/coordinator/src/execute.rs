@@ -1,7 +1,5 @@
 //! Executing a write: from data to a request, and from the answer to an object.
 
-use std::time::Duration;
-
 use http::{Method, Request, header};
 use kube::api::{DeleteParams, PatchParams, PostParams};
 use kube::core::request::{Error as RequestError, Request as RequestBuilder};
@@ -9,17 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::leadership::{Fenced, Permit};
-use crate::runtime::Runtime;
+use crate::runtime::{ANSWER_MAX, Runtime};
 use crate::write::{Operation, Patch};
 use crate::{Kind, Object, Write, WriteError};
-
-/// How long an answer may take. The write may have happened nevertheless; the plan is made anew, from what is seen.
-const ANSWER_MAX: Duration = Duration::from_mins(1);
-
-/// An answer did not come in time.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer within {} seconds", ANSWER_MAX.as_secs())]
-struct NoAnswer;
 
 impl Runtime {
     /// Writes, as `manager` where the write names no other; returns the object written, none if the server answered
@@ -39,8 +29,11 @@ impl Runtime {
         let answer = tokio::select! {
             biased;
             () = permit.fenced(&*self.clock) => Err(kube::Error::Service(Fenced.into())),
-            answer = self.client.request_text(request) => answer,
-            () = self.sleep(ANSWER_MAX) => Err(kube::Error::Service(NoAnswer.into())),
+            // It may have happened without an answer; the plan is made anew, from what is seen.
+            answer = self.in_time(ANSWER_MAX, self.client.request_text(request)) => match answer {
+                Ok(answer) => answer,
+                Err(error) => Err(kube::Error::Service(error.into())),
+            },
         };
         if is_answered(&answer) {
             writing.answered();
@@ -66,7 +59,7 @@ fn is_answered(answer: &Result<String, kube::Error>) -> bool {
     }
 }
 
-fn request(write: &Write, manager: &str) -> Result<Request<Vec<u8>>, RequestError> {
+pub(crate) fn request(write: &Write, manager: &str) -> Result<Request<Vec<u8>>, RequestError> {
     let target = &write.target;
     let builder = RequestBuilder::new(target.kind().url(target.namespace()));
     let manager = write.field_manager.as_deref().unwrap_or(manager).to_owned();

@@ -157,6 +157,7 @@ mod payload;
 mod pending;
 mod plan;
 mod planning;
+mod probe;
 mod pure;
 mod ready;
 mod record;
@@ -167,6 +168,8 @@ mod report;
 mod runtime;
 mod selector;
 mod serve;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod spec;
 mod status;
 mod store;

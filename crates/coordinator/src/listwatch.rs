@@ -9,7 +9,7 @@ use kube::core::Status;
 
 use crate::backoff::Random;
 use crate::feed::Feed;
-use crate::runtime::Runtime;
+use crate::runtime::{NoAnswer, Runtime};
 use crate::wire::{Line, Page, Source};
 use crate::{Backoff, DecodeError, Object, WatchState};
 
@@ -26,6 +26,8 @@ pub(crate) enum WatchError {
     Decode(#[from] DecodeError),
     #[error("cannot read: {0}")]
     Read(#[from] std::io::Error),
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
 }
 
 impl WatchError {
@@ -60,6 +62,10 @@ impl WatchError {
 const WATCH_SECONDS: (u32, u32) = (240, 290);
 /// How long after that a watch that has not ended counts as dead.
 const GRACE: Duration = Duration::from_secs(30);
+/// How long a page of a list may take, and a watch until it is open: less together than a key is held until its own
+/// writes are seen (`freshness::HOLD_MAX`), so that one lost answer does not have it served unseen.
+const PAGE_MAX: Duration = Duration::from_secs(20);
+const OPEN_MAX: Duration = Duration::from_secs(5);
 /// A watch that lasted this long has not failed, even if it told nothing.
 const LONG: Duration = Duration::from_mins(1);
 
@@ -193,9 +199,13 @@ pub(crate) async fn fetch(
     request: Request<Vec<u8>>,
     source: &Source,
 ) -> Result<Page, WatchError> {
-    let mut stream = Box::pin(runtime.client.request_stream(request).await?);
-    let mut body = Vec::new();
-    stream.read_to_end(&mut body).await?;
+    let read = async {
+        let mut stream = Box::pin(runtime.client.request_stream(request).await?);
+        let mut body = Vec::new();
+        stream.read_to_end(&mut body).await?;
+        Ok::<_, WatchError>(body)
+    };
+    let body = runtime.in_time(PAGE_MAX, read).await??;
     Ok(Page::parse(&source.kind, &body)?)
 }
 
@@ -220,7 +230,7 @@ impl Lines {
         let request = source.watch(after, seconds)?;
         Ok(Self {
             source: source.clone(),
-            stream: Box::pin(runtime.client.request_stream(request).await?),
+            stream: Box::pin(runtime.in_time(OPEN_MAX, runtime.client.request_stream(request)).await??),
             dead: runtime.clock.sleep(Duration::from_secs(seconds.into()) + GRACE),
             line: Vec::new(),
         })
@@ -231,6 +241,7 @@ impl Lines {
         loop {
             self.line.clear();
             let read = tokio::select! {
+                biased; // no chance: a simulation can be repeated
                 read = self.stream.read_until(b'\n', &mut self.line) => read?,
                 () = &mut self.dead => 0,
             };

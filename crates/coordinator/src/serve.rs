@@ -52,7 +52,9 @@ pub(crate) async fn serve(
     };
     drop(serving);
     let took = cx.now().duration_since(began).try_into().unwrap_or_default();
-    Served { key, outcome, trace: cx.take_trace(), took }
+    let trace = cx.take_trace();
+    cx.probe().tell(|watcher| watcher.served(&entry.spec.name, &key, &outcome, &trace));
+    Served { key, outcome, trace, took }
 }
 
 /// What a future yields, none if it takes longer than it may: then it is dropped.
@@ -70,6 +72,7 @@ pub(crate) async fn within<T>(
 }
 
 async fn act(entry: &Entry, key: &Key, events: Vec<Event>, cx: &Context) -> Result<Action, BoxError> {
+    cx.probe().tell(|watcher| watcher.serving(&entry.spec.name, key, cx.view()));
     match &*entry.behaviour {
         Behaviour::Observer(observer) => {
             let plan =

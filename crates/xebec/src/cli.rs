@@ -76,6 +76,10 @@ pub struct ServeArguments {
     /// Users beside the kubeconfig's admin: a CSV file of `token,user,uid[,"group,group"]`, as kube-apiserver's.
     #[arg(long, value_name = "FILE")]
     pub token_auth_file: Option<PathBuf>,
+    /// What goes wrong on purpose: a YAML or JSON file of a seed and of rules, each with verbs, resources, users, a
+    /// probability and a fault (delay, refuse, loseAnswer, neverAnswer, lag, cut, expire, stale).
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
     /// How many milliseconds a client may take for the TLS handshake. [default: 10000]
     #[arg(long, hide = true, value_name = "MS")]
     pub handshake_ms_max: Option<u64>,

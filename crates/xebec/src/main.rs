@@ -14,6 +14,7 @@ mod bench;
 mod cli;
 mod crew;
 mod descriptors;
+mod faults;
 mod kubeconfig;
 mod logs;
 mod manifests;

@@ -21,10 +21,11 @@ use xebec_apiserver::{
         token_file::TokenFile,
     },
     cluster::ISSUER,
+    faults::Policy,
     http::serve::{self, Limits, Tls},
 };
 
-use crate::{cli::ServeArguments, descriptors, kubeconfig::KubeconfigFile};
+use crate::{cli::ServeArguments, descriptors, faults, kubeconfig::KubeconfigFile};
 
 /// An API server that listens.
 pub struct Server {
@@ -37,6 +38,7 @@ pub struct Server {
     /// The certificate of its authority, as text.
     pub authority: String,
     serving: JoinHandle<std::io::Result<()>>,
+    faults: Option<Policy>,
 }
 
 impl Server {
@@ -53,6 +55,7 @@ impl Server {
         KubeconfigFile::check(kubeconfig.path())?;
         let tokens = arguments.token_auth_file.as_deref().map(token_file).transpose()?;
         descriptors::raise_limit();
+        let faults = arguments.faults.as_deref().map(faults::read).transpose()?;
         let listener = listen(SocketAddr::new(arguments.bind_address, arguments.port)).await?;
         let cluster = Cluster::new().with_authentication(Authentication {
             tokens: tokens.into_iter().collect(),
@@ -74,7 +77,14 @@ impl Server {
                 .to_value();
         let kubeconfig = KubeconfigFile::write(kubeconfig.path(), &config, kubeconfig.is_temporary())?;
         let serving = tokio::spawn(serve::serve(cluster.clone(), listener, tls, shutdown));
-        Ok(Self { cluster, url, kubeconfig, authority: authority.pem(), serving })
+        Ok(Self { cluster, url, kubeconfig, authority: authority.pem(), serving, faults })
+    }
+
+    /// From now on what `--faults` names goes wrong: not before all is set up.
+    pub fn begin_faults(&mut self) {
+        if let Some(faults) = self.faults.take() {
+            self.cluster.faults().inject(faults);
+        }
     }
 
     /// Returns when the server has ended.

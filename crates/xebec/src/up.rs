@@ -22,6 +22,7 @@ pub async fn run(arguments: UpArguments) -> Result<()> {
         async move { coordinator.run(shutdown).await }
     });
     crate::manifests::apply(&server.cluster, &arguments.serve.filenames).await?;
+    server.begin_faults();
     let nodes = match arguments.nodes {
         1 => "1 simulated node".to_owned(),
         count => format!("{count} simulated nodes"),

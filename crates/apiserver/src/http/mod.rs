@@ -23,9 +23,10 @@ pub use self::body::Body;
 use crate::{
     access::{Attributes, User, authentication::ClientCertificate, impersonation},
     cluster::Shared,
+    faults,
     kinds::Resource,
     status::{ApiError, ApiResult},
-    verbs::{self, Call},
+    verbs::Call,
 };
 use in_flight::{InFlight, TooMany};
 use negotiation::Offer;
@@ -142,9 +143,10 @@ where
         body: read_body(parts, body).await?,
         agent: agent(&parts.headers),
         now: cluster.clock().now(),
+        stale_by: 0,
         warnings: std::mem::take(warnings),
     };
-    let answered = verbs::call(&mut call).await;
+    let answered = faults::call(&mut call).await;
     *warnings = std::mem::take(&mut call.warnings);
     answer::write(&call, representation, answered?)
 }

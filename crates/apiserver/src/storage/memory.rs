@@ -5,16 +5,15 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
-use super::{Change, CommitError, Event, Expected, Object, Snapshot, Storage};
+use super::{Change, Changes, CommitError, Event, Expected, Object, Snapshot, Storage, Teller};
 
 /// Keeps everything in memory. Readers take the newest snapshot; writers take turns.
 #[derive(Debug, Default)]
 pub struct Memory {
     snapshot: ArcSwap<Snapshot>,
     writer: Mutex<()>,
-    watches: Mutex<HashMap<Box<str>, watch::Sender<u64>>>,
+    watches: Mutex<HashMap<Box<str>, Teller>>,
 }
 
 impl Memory {
@@ -56,12 +55,7 @@ impl Memory {
         self.snapshot.store(Arc::new(next));
         drop(writing);
         if let Some(watch) = self.watches.lock().get(&*resource) {
-            // Writers may come here out of order; what is told never goes back.
-            watch.send_if_modified(|told| {
-                let newer = *told < revision;
-                *told = revision.max(*told);
-                newer
-            });
+            watch.tell(revision);
         }
         Ok(object)
     }
@@ -77,11 +71,11 @@ impl Storage for Memory {
         self.write(change)
     }
 
-    fn changes(&self, resource: &str) -> watch::Receiver<u64> {
+    fn changes(&self, resource: &str) -> Changes {
         let mut watches = self.watches.lock();
         // A custom resource that is gone leaves no channel behind.
-        watches.retain(|name, watch| watch.receiver_count() > 0 || **name == *resource);
-        watches.entry(resource.into()).or_insert_with(|| watch::Sender::new(0)).subscribe()
+        watches.retain(|name, watch| watch.is_heard() || **name == *resource);
+        watches.entry(resource.into()).or_default().subscribe()
     }
 
     fn fork(&self) -> Arc<dyn Storage> {
@@ -189,7 +183,7 @@ mod tests {
         let store = Memory::new();
         let mut changes = store.changes("t");
         put(&store, "a/x", Expected::Absent, 1).unwrap();
-        changes.changed().await.unwrap();
-        assert_eq!(*changes.borrow(), 1);
+        changes.changed().await;
+        assert_eq!(changes.see(), 1);
     }
 }

@@ -4,6 +4,7 @@
 //! revision; a watch is the log from a revision on; nothing else orders anything. Readers load the newest snapshot
 //! and never wait for a writer. Start reading at [`Snapshot`], then [`memory`].
 
+mod changes;
 mod encoded;
 pub mod memory;
 mod snapshot;
@@ -11,9 +12,9 @@ mod snapshot;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 pub use self::{
+    changes::{Changes, Teller},
     encoded::{Draft, Object, Terms},
     snapshot::{Compacted, Event, EventType, Snapshot, line as event_line},
 };
@@ -69,7 +70,7 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
 
     /// Tells of each new revision of a resource: what it holds is at least the newest revision at which the resource
     /// changed.
-    fn changes(&self, resource: &str) -> watch::Receiver<u64>;
+    fn changes(&self, resource: &str) -> Changes;
 
     /// An independent copy, in constant time where the implementation can.
     fn fork(&self) -> Arc<dyn Storage>;

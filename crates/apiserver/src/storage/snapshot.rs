@@ -84,6 +84,11 @@ impl Snapshot {
         self.resources.get(resource)?.objects.get(key)
     }
 
+    /// The resources of which there are or were objects, as [`crate::kinds::Resource::storage`] names them.
+    pub fn resources(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.resources.keys()
+    }
+
     /// How many objects there are of a resource.
     pub fn count(&self, resource: &str) -> usize {
         self.resources.get(resource).map_or(0, |resource| resource.objects.len())

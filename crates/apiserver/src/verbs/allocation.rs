@@ -7,11 +7,11 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rand::RngExt;
 use serde_json::Value;
 
 use super::Call;
 use crate::{
+    chance::Chance,
     kinds::network::service::allocation::{AllocationError, Family, Held, Pool, assign, held},
     status::{ApiError, ApiResult},
     storage::Snapshot,
@@ -52,7 +52,8 @@ pub fn reserve(call: &Call<'_>, new: &mut Value, old: Option<&Value>) -> ApiResu
     }
     let mut taken = call.cluster.allocations().0.lock();
     taken.catch_up(&call.cluster.storage().snapshot());
-    let mut taking = Taking { taken: &mut taken, own: Held::default() };
+    let chance = call.cluster.chance();
+    let mut taking = Taking { taken: &mut taken, own: Held::default(), chance };
     let assigned = assign(new, old, &mut taking);
     let own = taking.own;
     match assigned {
@@ -132,6 +133,7 @@ fn decrease<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
 struct Taking<'a> {
     taken: &'a mut Taken,
     own: Held,
+    chance: &'a Chance,
 }
 
 impl Pool for Taking<'_> {
@@ -154,7 +156,7 @@ impl Pool for Taking<'_> {
             return Ok(self.keep_address(wanted));
         }
         let count = usable.end - usable.start;
-        let start = rand::rng().random_range(0..count);
+        let start = self.chance.below("address", count);
         let free = (0..count)
             .map(|step| IpAddr::V4(Ipv4Addr::from(usable.start + (start + step) % count)))
             .find(|address| !self.taken.addresses.contains_key(address));
@@ -176,7 +178,7 @@ impl Pool for Taking<'_> {
         }
         let (low, high) = PORTS.into_inner();
         let count = high - low + 1;
-        let start = rand::rng().random_range(0..count);
+        let start = i64::from(self.chance.below("port", count as u32));
         let free = (0..count)
             .map(|step| low + (start + step) % count)
             .find(|port| !self.taken.ports.contains_key(port));

@@ -1,6 +1,5 @@
 //! Create.
 
-use rand::RngExt;
 use serde_json::Value;
 
 use super::{
@@ -59,7 +58,7 @@ pub async fn create_owned(
     }
     fill_metadata(call, &mut value);
     admission::mutate_create(call, &mut value)?;
-    let generated = generate_name(&mut value);
+    let generated = generate_name(call, &mut value);
     let reservation = allocation::reserve(call, &mut value, None)?;
     let created = create_reserved(call, value, options, generated).await;
     allocation::release(call, reservation);
@@ -89,7 +88,7 @@ async fn create_reserved(
         if let Some(existing) = snapshot.get(&resource.storage, &key) {
             if generated && attempt + 1 < NAME_ATTEMPTS_MAX {
                 object::metadata_mut(&mut value).remove("name");
-                generate_name(&mut value);
+                generate_name(call, &mut value);
                 object::name(&value).clone_into(&mut name);
                 continue;
             }
@@ -122,7 +121,10 @@ fn fill_metadata(call: &Call<'_>, value: &mut Value) {
     for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         metadata.remove(field);
     }
-    metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+    let name = ["name", "generateName"].into_iter().find_map(|field| metadata.get(field)?.as_str());
+    let uid =
+        call.cluster.chance().uid(&call.resource.storage, &call.target.namespace, name.unwrap_or_default());
+    metadata.insert("uid".into(), uid.into());
     metadata.insert("creationTimestamp".into(), timestamp.into());
 }
 
@@ -149,7 +151,7 @@ fn prepare(call: &Call<'_>, value: &mut Value) {
 }
 
 /// Gives a name to an object that asks for one. Returns whether it did.
-fn generate_name(value: &mut Value) -> bool {
+fn generate_name(call: &Call<'_>, value: &mut Value) -> bool {
     let metadata = object::metadata_mut(value);
     let prefix = metadata.get("generateName").and_then(Value::as_str).unwrap_or_default();
     let named = metadata.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
@@ -160,10 +162,9 @@ fn generate_name(value: &mut Value) -> bool {
     while !prefix.is_char_boundary(end) {
         end -= 1;
     }
-    let mut random = rand::rng();
-    let suffix: String = (0..SUFFIX_LENGTH)
-        .map(|_| NAME_CHARACTERS[random.random_range(0..NAME_CHARACTERS.len())] as char)
-        .collect();
+    let chance = call.cluster.chance();
+    let purpose = format!("name {} {}/{prefix}", call.resource.storage, call.target.namespace);
+    let suffix = chance.text(&purpose, NAME_CHARACTERS, SUFFIX_LENGTH);
     let name = format!("{}{suffix}", &prefix[..end]);
     metadata.insert("name".into(), name.into());
     true

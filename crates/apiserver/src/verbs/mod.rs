@@ -63,6 +63,8 @@ pub struct Call<'a> {
     pub agent: String,
     /// Whether the answer's reader wants a Table (whole objects need not be kept).
     pub now: Timestamp,
+    /// How many revisions the cache is behind from which reads are answered that any version suits.
+    pub stale_by: u64,
     /// Sentences for `Warning` headers.
     pub warnings: Vec<String>,
 }

@@ -21,7 +21,8 @@ pub fn get(call: &Call<'_>) -> ApiResult<Answer> {
     if !version.is_empty() {
         pipeline::check_resource_version(version)?;
     }
-    let snapshot = call.cluster.storage().snapshot();
+    let newest = call.cluster.storage().snapshot();
+    let snapshot = if version == "0" { cached(call, newest) } else { newest };
     match snapshot.get(&call.resource.storage, &call.key()) {
         Some(object) => Ok(Answer::Stored { code: 200, object: object.clone() }),
         None => Err(ApiError::not_found(call.resource.qualified(), &call.target.name)),
@@ -142,8 +143,11 @@ pub fn collect(call: &Call<'_>) -> ApiResult<List> {
 
 fn at_version(call: &Call<'_>, newest: Arc<Snapshot>) -> ApiResult<Arc<Snapshot>> {
     let version = call.query.get("resourceVersion");
-    if version.is_empty() || version == "0" {
+    if version.is_empty() {
         return Ok(newest);
+    }
+    if version == "0" {
+        return Ok(cached(call, newest));
     }
     let Ok(revision) = version.parse::<u64>() else {
         let quoted = go_quoted(version);
@@ -162,6 +166,15 @@ fn at_version(call: &Call<'_>, newest: Arc<Snapshot>) -> ApiResult<Arc<Snapshot>
         }
         _ => Ok(newest),
     }
+}
+
+/// The state that a read sees which any version suits: an older one where a fault says that the cache is behind.
+fn cached(call: &Call<'_>, newest: Arc<Snapshot>) -> Arc<Snapshot> {
+    if call.stale_by == 0 {
+        return newest;
+    }
+    let then = newest.back_to(&call.resource.storage, newest.revision().saturating_sub(call.stale_by));
+    then.map_or(newest, Arc::new)
 }
 
 fn at_revision(call: &Call<'_>, newest: &Arc<Snapshot>, revision: u64) -> ApiResult<Arc<Snapshot>> {

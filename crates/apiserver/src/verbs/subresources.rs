@@ -114,6 +114,7 @@ fn of_pods<'a>(
         body: bytes::Bytes::new(),
         agent: call.agent.clone(),
         now: call.now,
+        stale_by: 0,
         warnings: Vec::new(),
     }
 }

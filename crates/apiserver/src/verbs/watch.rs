@@ -4,18 +4,16 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use rand::RngExt;
-use tokio::sync::watch::Receiver;
 
 use super::{Answer, Call, WatchItem, pipeline, read};
 use crate::{
     cluster::Shared,
     status::{ApiError, ApiResult},
-    storage::{Event, EventType, Object, Snapshot},
+    storage::{Changes, Event, EventType, Object, Snapshot},
 };
 
 /// How long a watch lives when its caller does not say: between half an hour and an hour, so that not all end at once.
-const TIMEOUT_SECONDS_MIN: i64 = 1800;
+const TIMEOUT_SECONDS_MIN: u32 = 1800;
 /// How often a watcher that asked for bookmarks gets one.
 const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 /// How many items are taken from the log at once.
@@ -27,7 +25,10 @@ pub fn watch(call: &Call<'_>) -> ApiResult<Answer> {
     let query = call.query;
     let seconds = match query.number("timeoutSeconds")? {
         Some(seconds) if seconds > 0 => seconds,
-        _ => TIMEOUT_SECONDS_MIN + rand::rng().random_range(0..TIMEOUT_SECONDS_MIN),
+        _ => {
+            let chance = call.cluster.chance();
+            (TIMEOUT_SECONDS_MIN + chance.below("the end of watches", TIMEOUT_SECONDS_MIN)).into()
+        }
     };
     let selection = read::Selection::of(call)?;
     let storage = call.cluster.storage();
@@ -90,7 +91,7 @@ struct Watcher {
     selection: read::Selection,
     /// Everything up to this revision was sent.
     cursor: u64,
-    changes: Receiver<u64>,
+    changes: Changes,
     pending: VecDeque<WatchItem>,
     /// When the next bookmark is due, if any are wanted.
     bookmark_at: Option<Timestamp>,
@@ -121,15 +122,14 @@ impl Watcher {
             if self.ended || clock.now() >= self.ends_at {
                 return None;
             }
-            self.changes.mark_unchanged();
+            self.changes.see();
             if self.take_from_log() {
                 continue;
             }
             let due = self.bookmark_at.map_or(self.ends_at, |bookmark| bookmark.min(self.ends_at));
             tokio::select! {
-                changed = self.changes.changed() => if changed.is_err() {
-                    return None;
-                },
+                biased; // no chance: a simulation can be repeated
+                () = self.changes.changed() => {}
                 () = clock.sleep_until(due) => self.time_came(clock.now()),
                 () = self.cluster.closed() => return None,
             }

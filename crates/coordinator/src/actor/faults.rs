@@ -37,6 +37,9 @@ impl Actor {
                 runtime.record(&record, entry.spec.component(), &everywhere.permit).await;
             });
         }
+        if fault == Fault::Panic {
+            self.runtime.probe.tell(|watcher| watcher.panicked(&self.entry.spec.name, message));
+        }
         self.paused = Some(after(now, RESTART.delay(self.faults_in_a_row, &self.random)));
         tracing::error!(observer = %self.entry.spec.name, message, "{}, restarting", fault.what());
         self.entry.gauge.error(now, format!("{}: {message}", fault.what()));

@@ -1,0 +1,205 @@
+//! What a server holds, without what differs from run to run: unique ids, versions, times, generated names.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use super::Scenario;
+
+/// What a server holds: objects by kind, namespace and name, in order. Several may have one normal name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct State(Vec<(String, Value)>);
+
+/// How many differences are told.
+const DIFFERENCES_MAX: usize = 12;
+/// How much of a value is told.
+const VALUE_MAX: usize = 300;
+/// What servers write into metadata that differs from run to run.
+const VOLATILE: [&str; 6] =
+    ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink"];
+
+/// The names and unique ids of a run, and what stands for them.
+#[derive(Default)]
+struct Names {
+    uids: BTreeMap<String, String>,
+    generated: BTreeMap<String, String>,
+}
+
+impl State {
+    /// The normal state of these objects.
+    pub(super) fn of(objects: Vec<Value>, scenario: &dyn Scenario) -> Self {
+        let mut names = Names::default();
+        for object in &objects {
+            names.learn(object);
+        }
+        let mut state: Vec<(String, Value)> = objects
+            .into_iter()
+            .filter(|object| text(object, "/kind") != "Event")
+            .filter_map(|mut object| {
+                names.normalize(&mut object);
+                scenario.normalize(&mut object).then(|| (identity(&object), object))
+            })
+            .collect();
+        state.sort_by_cached_key(|(identity, object)| (identity.clone(), object.to_string()));
+        Self(state)
+    }
+
+    /// What differs in `other` from this, in words.
+    pub(super) fn differences(&self, other: &Self) -> Vec<String> {
+        let mut differences = Vec::new();
+        let mut identities: Vec<&String> =
+            self.0.iter().chain(&other.0).map(|(identity, _)| identity).collect();
+        identities.sort();
+        identities.dedup();
+        for identity in identities {
+            let of = |state: &'_ Self| -> Vec<Value> {
+                let own = state.0.iter().filter(|(own, _)| own == identity);
+                own.map(|(_, object)| object.clone()).collect()
+            };
+            let (mut expected, mut found) = (of(self), of(other));
+            // What both have is not told.
+            expected.retain(|object| match found.iter().position(|own| own == object) {
+                Some(position) => {
+                    found.remove(position);
+                    false
+                }
+                None => true,
+            });
+            if let ([expected], [found]) = (&*expected, &*found) {
+                compare(expected, found, &mut identity.clone(), &mut differences);
+                continue;
+            }
+            if expected.len() != found.len() {
+                differences.push(format!(
+                    "{identity}: {} too {}",
+                    expected.len().abs_diff(found.len()),
+                    if expected.len() > found.len() { "few" } else { "many" }
+                ));
+            }
+            let told = expected.iter().map(|object| ("expected", object));
+            for (which, object) in told.chain(found.iter().map(|object| ("found", object))) {
+                differences.push(format!("{identity}: {which} {}", short(object)));
+            }
+        }
+        let more = differences.len().saturating_sub(DIFFERENCES_MAX);
+        differences.truncate(DIFFERENCES_MAX);
+        if more > 0 {
+            differences.push(format!("and {more} more"));
+        }
+        differences
+    }
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn identity(object: &Value) -> String {
+    let (kind, namespace) = (text(object, "/kind"), text(object, "/metadata/namespace"));
+    let name = text(object, "/metadata/name");
+    if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") }
+}
+
+fn short(value: &Value) -> String {
+    let mut text = value.to_string();
+    if text.len() > VALUE_MAX {
+        text.truncate(text.floor_char_boundary(VALUE_MAX));
+        text.push('…');
+    }
+    text
+}
+
+fn compare(expected: &Value, found: &Value, path: &mut String, differences: &mut Vec<String>) {
+    if expected == found {
+        return;
+    }
+    let length = path.len();
+    if let (Value::Array(one), Value::Array(other)) = (expected, found)
+        && one.len() == other.len()
+    {
+        for (number, (one, other)) in one.iter().zip(other).enumerate() {
+            // Writing to a String cannot fail.
+            let _ = write!(path, "[{number}]");
+            compare(one, other, path, differences);
+            path.truncate(length);
+        }
+        return;
+    }
+    let (Value::Object(one), Value::Object(other)) = (expected, found) else {
+        differences.push(format!("{path}: expected {}, found {}", short(expected), short(found)));
+        return;
+    };
+    let mut fields: Vec<&String> = one.keys().chain(other.keys()).collect();
+    fields.sort();
+    fields.dedup();
+    for field in fields {
+        let _ = write!(path, " .{field}");
+        let none = Value::Null;
+        compare(one.get(field).unwrap_or(&none), other.get(field).unwrap_or(&none), path, differences);
+        path.truncate(length);
+    }
+}
+
+impl Names {
+    fn learn(&mut self, object: &Value) {
+        let (name, prefix) = (text(object, "/metadata/name"), text(object, "/metadata/generateName"));
+        let mut known = name.to_owned();
+        if !prefix.is_empty() && name.starts_with(prefix) && name.len() > prefix.len() {
+            known = format!("{prefix}*");
+            self.generated.insert(name.to_owned(), known.clone());
+        }
+        let uid = text(object, "/metadata/uid");
+        if !uid.is_empty() {
+            self.uids.insert(uid.to_owned(), format!("<uid of {} {known}>", text(object, "/kind")));
+        }
+    }
+
+    fn normalize(&self, object: &mut Value) {
+        let generation = object.pointer("/metadata/generation").cloned();
+        if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+            metadata.retain(|field, _| !VOLATILE.contains(&field.as_str()));
+        }
+        self.walk(object, generation.as_ref());
+    }
+
+    fn walk(&self, value: &mut Value, generation: Option<&Value>) {
+        match value {
+            Value::String(text) => self.replace(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.walk(item, generation)),
+            Value::Object(fields) => {
+                Self::observed(fields, generation);
+                // A map by type, in the order in which each was first true.
+                if let Some(Value::Array(conditions)) = fields.get_mut("conditions") {
+                    conditions.sort_by_cached_key(|condition| text(condition, "/type").to_owned());
+                }
+                fields.values_mut().for_each(|field| self.walk(field, generation));
+            }
+            _ => {}
+        }
+    }
+
+    /// Which generation was observed may differ, but not whether it is the newest.
+    fn observed(fields: &mut Map<String, Value>, generation: Option<&Value>) {
+        if let Some(observed) = fields.get_mut("observedGeneration")
+            && observed.is_number()
+            && let Some(generation) = generation
+        {
+            *observed = if observed == generation { "the newest".into() } else { "an old one".into() };
+        }
+    }
+
+    fn replace(&self, text: &mut String) {
+        if let Some(known) = self.uids.get(text).or_else(|| self.generated.get(text)) {
+            text.clone_from(known);
+        } else if text.len() >= 20 && text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok() {
+            "<time>".clone_into(text);
+        } else {
+            for (name, known) in &self.generated {
+                if text.contains(name) {
+                    *text = text.replace(name, known);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Plays seeds: `xebec-sim --seeds 10000`. Exits non-zero with the shortest trace found where one fails.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use xebec_coordinator::sim::Simulation;
+use xebec_sim::scenarios::SCENARIOS;
+
+/// Plays seeds of all scenarios.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How many seeds are played, by turns over the scenarios.
+    #[arg(long, default_value_t = 500)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// One scenario alone, by its name.
+    #[arg(long)]
+    scenario: Option<String>,
+    /// How many threads play. [default: as many as there are processors]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print all that happens in the disturbed run of the first seed instead.
+    #[arg(long)]
+    journal: bool,
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long it took is real time")]
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let chosen: Vec<_> = SCENARIOS
+        .iter()
+        .map(|scenario| scenario())
+        .filter(|scenario| arguments.scenario.as_deref().is_none_or(|name| name == scenario.name()))
+        .collect();
+    if chosen.is_empty() {
+        eprintln!("no scenario of that name");
+        return ExitCode::from(2);
+    }
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = arguments.threads.unwrap_or(processors);
+    let count = chosen.len() as u64;
+    let began = Instant::now();
+    for (number, scenario) in chosen.into_iter().enumerate() {
+        let seeds = arguments.seeds / count + u64::from((number as u64) < arguments.seeds % count);
+        let name = scenario.name().to_owned();
+        let simulation = Simulation::new(scenario);
+        if arguments.journal {
+            simulation.journal(arguments.from).iter().for_each(|line| println!("{line}"));
+            continue;
+        }
+        let start = Instant::now();
+        let explored = simulation.explore(arguments.from..arguments.from + seeds, threads, |_| {});
+        let took = start.elapsed();
+        println!(
+            "{name:<12} {:>6} seeds, {:>8} faults, {:>9} requests, {:>7.1} seeds/s",
+            explored.seeds,
+            explored.total.faults,
+            explored.total.requests,
+            rate(explored.seeds, took)
+        );
+        // Nobody reads on where this fails.
+        let _ = std::io::stdout().flush();
+        if let Some(failure) = explored.failure {
+            eprintln!("\n{failure}");
+            return ExitCode::FAILURE;
+        }
+    }
+    if !arguments.journal {
+        let took = began.elapsed();
+        println!("{} seeds in {took:.1?}: {:.1} seeds/s", arguments.seeds, rate(arguments.seeds, took));
+    }
+    ExitCode::SUCCESS
+}
+
+fn rate(count: u64, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64().max(f64::EPSILON)
+}

@@ -1,0 +1,121 @@
+//! The API server of xebec, as a simulation needs it.
+
+use std::convert::Infallible;
+use std::sync::{Arc, LazyLock};
+
+use http::Request;
+use kube::Client;
+use kube::client::Body;
+use serde_json::Value;
+use xebec_apiserver::access::User;
+use xebec_apiserver::access::user::{AUTHENTICATED, MASTERS};
+use xebec_apiserver::faults::{Decision, Fault, Policy, Rule};
+use xebec_apiserver::http::Peer;
+use xebec_apiserver::{Clock, Cluster};
+use xebec_coordinator::Random;
+use xebec_coordinator::sim::{Misbehaviour, Requests, START, Server, ServerFault};
+
+/// A cluster in memory, on the simulated clock of the run, with the chance of its seed.
+pub struct Simulated {
+    cluster: Cluster,
+    /// What is older was there before the run.
+    fresh: u64,
+}
+
+/// Requests that a coordinator makes for its observers. An observer that waits for a read of its own hangs, if that is
+/// never answered.
+const LISTS: &[&str] = &["list", "watch"];
+/// Requests that may find that something has changed.
+const CONDITIONAL: &[&str] = &["update", "patch", "delete"];
+/// Requests that write.
+const WRITES: &[&str] = &["create", "update", "patch", "delete"];
+/// Watches.
+const WATCHES: &[&str] = &["watch"];
+/// All requests.
+const ALL: &[&str] = &[];
+
+/// What may go wrong, and how often where a seed has it go wrong at all.
+const FAULTS: &[(&[&str], f64, Fault)] = &[
+    (CONDITIONAL, 0.08, Fault::Refuse { code: 409 }),
+    (WRITES, 0.06, Fault::LoseAnswer),
+    (WRITES, 0.01, Fault::NeverAnswer),
+    (LISTS, 0.01, Fault::NeverAnswer),
+    (WATCHES, 0.15, Fault::Refuse { code: 410 }),
+    (ALL, 0.03, Fault::Refuse { code: 429 }),
+    (ALL, 0.03, Fault::Refuse { code: 500 }),
+    (ALL, 0.02, Fault::Refuse { code: 503 }),
+    (ALL, 0.08, Fault::Delay { milliseconds: 3000 }),
+    (WATCHES, 0.12, Fault::Lag { milliseconds: 4000 }),
+    (WATCHES, 0.06, Fault::Cut),
+    (WATCHES, 0.05, Fault::Expire),
+];
+
+impl Simulated {
+    /// A new cluster.
+    pub fn new(seed: u64) -> Self {
+        static FRESH: LazyLock<Cluster> = LazyLock::new(|| Cluster::with_clock(Clock::still(START)));
+        let cluster = FRESH.fork_seeded(Clock::of_runtime(START), seed);
+        Self { fresh: cluster.snapshot().revision(), cluster }
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl Server for Simulated {
+    fn client(&self, user: &str, requests: Requests) -> Client {
+        let (cluster, user) = (self.cluster.clone(), Arc::new(User::new(user, [MASTERS, AUTHENTICATED])));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (cluster, peer, requests) = (cluster.clone(), Peer::User(user.clone()), requests.clone());
+            async move {
+                let answer = async |request| cluster.handle(request, peer).await;
+                Ok::<_, Infallible>(requests.answered(request, answer).await)
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    fn objects(&self) -> Vec<Value> {
+        let snapshot = self.cluster.snapshot();
+        let objects = snapshot.resources().flat_map(|resource| snapshot.range(resource, "", None));
+        objects.filter(|object| object.revision > self.fresh).map(|object| object.decode()).collect()
+    }
+
+    fn misbehave(&self, how: Misbehaviour<'_>, users: &[String]) {
+        let faults = self.cluster.faults();
+        match how {
+            Misbehaviour::None => faults.clear(),
+            Misbehaviour::Seeded(seed) => faults.inject(policy(seed, users)),
+            Misbehaviour::Replay(tokens) => {
+                let decisions = tokens.iter().filter_map(|fault| serde_json::from_str(&fault.token).ok());
+                faults.replay(decisions.collect::<Vec<Decision>>());
+            }
+        }
+    }
+
+    fn misbehaved(&self, skip: usize) -> Vec<ServerFault> {
+        let taken = self.cluster.faults().taken(skip).into_iter();
+        let fault = |decision: Decision| ServerFault {
+            description: decision.to_string(),
+            token: serde_json::to_string(&decision).unwrap_or_default(),
+        };
+        taken.map(fault).collect()
+    }
+}
+
+/// What goes wrong by a seed: some of all faults, each more or less often, since many at once hide each other.
+fn policy(seed: u64, users: &[String]) -> Policy {
+    let random = Random::seeded(seed).fork("policy");
+    let mut rules = Vec::new();
+    for (verbs, probability, fault) in FAULTS {
+        let (happens, often) = (random.fraction() < 0.6, random.fraction() * 2.0);
+        if happens {
+            let verbs = verbs.iter().map(|verb| (*verb).to_owned()).collect();
+            let (resources, probability) = (Vec::new(), probability * often);
+            rules.push(Rule { verbs, resources, users: users.to_vec(), probability, fault: *fault });
+        }
+    }
+    Policy { seed, rules }
+}
