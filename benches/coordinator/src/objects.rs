@@ -116,6 +116,9 @@ pub fn pod(number: u64, value: u64) -> Value {
             "nodeName": format!("node-{:03}", own.next() % 200),
             "automountServiceAccountToken": false,
             "serviceAccountName": "default",
+            // What the server would set: an update must say the same.
+            "priority": 0,
+            "preemptionPolicy": "PreemptLowerPriority",
             "containers": containers,
             "volumes": [
                 {"name": "config", "configMap": {"name": format!("{app}-config")}},

@@ -24,7 +24,7 @@ use crate::payload::Payloads;
 use crate::runtime::Runtime;
 use crate::serve::{Outcome, Served, panic_message, serve};
 use crate::view::Tables;
-use crate::{Backoff, Context, Delivery, Event, Freshness, Health, Key, View, catch_up};
+use crate::{Backoff, Context, Delivery, Event, Freshness, Health, Key, View, catch_up, pending};
 
 /// How soon an observer that panicked is restarted.
 const RESTART: Backoff =
@@ -288,6 +288,7 @@ impl Actor {
             }
             let mut events = self.payloads.take(&key);
             let view = View::new(Arc::clone(&self.tables), now);
+            pending::refresh(&mut events, view.object(&key));
             if events.is_empty()
                 && matches!(self.entry.behaviour, Behaviour::Callback(_))
                 && let Some(object) = view.object(&key)

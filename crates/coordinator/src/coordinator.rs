@@ -20,9 +20,9 @@ use crate::entry::{Behaviour, Entry};
 use crate::feeds::{Feeds, Subscription};
 use crate::recorder::Recorder;
 use crate::runtime::Runtime;
-use crate::wire::Source;
+use crate::wire::Wanted;
 use crate::{
-    AddError, BoxError, Clock, Context, Detail, Event, IntoAction, Key, Kind, Observer, ObserverSpec, Plan,
+    AddError, BoxError, Clock, Context, Event, IntoAction, Key, Kind, Observer, ObserverSpec, Plan,
     PlanError, Random, Reconciler, RunError, Status, SystemClock, View, Watch, emitted, idle, listwatch,
 };
 
@@ -245,30 +245,21 @@ impl Coordinator {
 
     fn start_observers(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         let entries = std::mem::take(&mut self.registry.lock().to_start);
-        let mut starting: Vec<_> = entries
-            .into_iter()
-            .map(|entry| {
-                let sources: Vec<Source> = entry.spec.watches.iter().flat_map(Source::of).collect();
-                let ends: Vec<Option<Subscription>> = sources.iter().map(|_| None).collect();
-                (entry, sources, ends, Arc::new(Notify::new()))
-            })
-            .collect();
-        // Whole objects first, so that those who want metadata find their feeds.
-        for detail in [Detail::Whole, Detail::Metadata] {
-            for (entry, sources, ends, signal) in &mut starting {
-                for (source, end) in sources.iter().zip(ends).filter(|(source, _)| source.detail == detail) {
-                    let (delivery, signal) = (entry.spec.delivery, Arc::clone(signal));
-                    *end = Some(self.runtime.feeds.subscribe(source, delivery, signal));
-                }
-            }
-        }
-        for (entry, _, ends, signal) in starting {
+        for entry in entries {
+            let signal = Arc::new(Notify::new());
+            let wanted = Wanted::all(&entry.spec.watches);
+            let ends: Vec<Subscription> = wanted
+                .into_iter()
+                .map(|wanted| {
+                    self.runtime.feeds.subscribe(wanted, entry.spec.delivery, Arc::clone(&signal))
+                })
+                .collect();
             let (runtime, stop) = (Arc::clone(&self.runtime), stop.clone());
             if let Behaviour::Emitted { .. } = entry.behaviour {
                 tasks.spawn(emitted::run(runtime, entry, stop));
                 continue;
             }
-            let ends = Arc::new(ends.into_iter().flatten().collect::<Vec<_>>());
+            let ends = Arc::new(ends);
             entry.subscriptions.store(Some(Arc::clone(&ends)));
             tasks.spawn(Actor::new(runtime, entry, ends, signal).run(stop));
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use kube::Resource;
 
-use crate::{Backoff, Index, Kind};
+use crate::{Backoff, Detail, Index, Kind};
 
 /// What an observer is and wants, as data.
 ///
@@ -150,8 +150,7 @@ impl ObserverSpec {
 
 /// One kind an observer watches, and how much of it.
 ///
-/// Observers that want the same kind, scope and detail share one watch of the server; metadata is taken from a watch
-/// of whole objects where there is one already.
+/// Observers that want the same kind and scope share one watch of the server, which keeps what they want together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watch {
     /// The kind.
@@ -176,16 +175,6 @@ pub struct Scope {
     pub fields: Option<String>,
 }
 
-/// How much of each object an observer wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Detail {
-    /// The whole object.
-    #[default]
-    Whole,
-    /// Only `metadata`, asked from the server as `PartialObjectMetadata`.
-    Metadata,
-}
-
 impl Watch {
     /// All objects of a kind known at compile time.
     pub fn of<K: Resource<DynamicType = ()>>() -> Self {
@@ -194,7 +183,7 @@ impl Watch {
 
     /// All objects of any kind.
     pub fn kind(kind: Kind) -> Self {
-        Self { kind, scope: Scope::default(), detail: Detail::Whole, required: true }
+        Self { kind, scope: Scope::default(), detail: Detail::whole(), required: true }
     }
 
     /// Only objects of this namespace; may be repeated.
@@ -218,10 +207,10 @@ impl Watch {
         self
     }
 
-    /// Only the metadata of objects.
+    /// Only the metadata of objects, see [`Detail`]. What changes elsewhere in an object is not told.
     #[must_use]
     pub fn metadata_only(mut self) -> Self {
-        self.detail = Detail::Metadata;
+        self.detail = Detail::metadata();
         self
     }
 
