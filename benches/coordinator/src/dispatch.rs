@@ -9,8 +9,11 @@ use crate::harness::report::{Bar, Figure};
 use crate::plan::{Bench, median, say};
 
 /// Name of the row and variant. The last is what the others are compared with.
-const VARIANTS: &[(&str, &str)] =
-    &[("dispatch", "dispatch"), ("dispatch-decoded", "dispatch-decoded"), ("kube-controller", "kube-dispatch")];
+const VARIANTS: &[(&str, &str)] = &[
+    ("dispatch", "dispatch"),
+    ("dispatch-decoded", "dispatch-decoded"),
+    ("kube-controller", "kube-dispatch"),
+];
 
 pub async fn measure(bench: &mut Bench) -> Result<()> {
     let count = bench.scale.dispatch_pods;

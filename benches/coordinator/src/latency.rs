@@ -9,8 +9,8 @@ use crate::child::{Process, wall_ns};
 use crate::harness::clock;
 use crate::harness::connection::Connection;
 use crate::harness::report::{Bar, Figure, Measure};
-use crate::plan::{Bench, median, say};
 use crate::objects;
+use crate::plan::{Bench, median, say};
 
 /// How many objects are written in turn: each is told before it is written again.
 const OBJECTS: u64 = 2_000;
@@ -106,7 +106,10 @@ fn report(bench: &mut Bench, free: &[Slice], stuck: &[Slice], kube: &[Slice]) {
         "stuck-harm",
         Figure::Time(ms((with - without).max(0.0))),
         Some(Bar::AtMost(Figure::Time(ms(without / 10.0)))),
-        format!("what a stuck observer adds to the others' p99: {:+.1} %", (with / without.max(1.0) - 1.0) * 100.0),
+        format!(
+            "what a stuck observer adds to the others' p99: {:+.1} %",
+            (with / without.max(1.0) - 1.0) * 100.0
+        ),
     );
 }
 
@@ -123,8 +126,13 @@ async fn slice(bench: &Bench, process: &mut Process) -> Result<Slice> {
     process.tell("report")?;
     let answer = process.answer().await?;
     let number = |name: &str| answer[name].as_f64().with_context(|| format!("{name} in {answer}"));
-    let slice =
-        Slice { rate, calls: number("calls")?, p50: number("p50")?, p99: number("p99")?, max: number("max")? };
+    let slice = Slice {
+        rate,
+        calls: number("calls")?,
+        p50: number("p50")?,
+        p99: number("p99")?,
+        max: number("max")?,
+    };
     if slice.calls < 0.5 * written.iter().sum::<u64>() as f64 {
         bail!("{} calls for {} writes", slice.calls, written.iter().sum::<u64>());
     }

@@ -40,8 +40,7 @@ fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     if let Some(Measured::Measured(arguments)) = arguments.measured {
         // As many threads as the bars are for, whatever the machine has.
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(measured::run(&arguments))?;
         return Ok(ExitCode::SUCCESS);
     }

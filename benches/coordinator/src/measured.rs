@@ -84,7 +84,9 @@ pub async fn run(arguments: &MeasuredArguments) -> Result<()> {
             observe_pods(client, Watch::of::<Pod>().metadata_only(), false, count, &mut commands).await
         }
         Variant::Dispatch => observe_pods(client, Watch::of::<Pod>(), false, count, &mut commands).await,
-        Variant::DispatchDecoded => observe_pods(client, Watch::of::<Pod>(), true, count, &mut commands).await,
+        Variant::DispatchDecoded => {
+            observe_pods(client, Watch::of::<Pod>(), true, count, &mut commands).await
+        }
         Variant::KubeTyped => {
             let pods = watcher(Api::<Pod>::all(client), watcher::Config::default()).default_backoff();
             reflect(pods, count, &mut commands).await

@@ -34,8 +34,8 @@ impl Numbers {
 
 const WORDS: &[&str] = &[
     "account", "billing", "cart", "catalog", "checkout", "delivery", "email", "fraud", "gateway", "history",
-    "index", "journal", "ledger", "mailer", "notify", "order", "payment", "quota", "report", "search", "session",
-    "shipping", "stock", "tax", "user", "voucher", "wallet",
+    "index", "journal", "ledger", "mailer", "notify", "order", "payment", "quota", "report", "search",
+    "session", "shipping", "stock", "tax", "user", "voucher", "wallet",
 ];
 
 /// The namespace of a Pod; Pods are spread over ten.
@@ -68,7 +68,8 @@ pub fn pod(number: u64, value: u64) -> Value {
                 json!({"name": name, "value": format!("{}://{}.{}.svc/{}", its.pick(&["http", "redis", "amqp"]), its.pick(WORDS), its.pick(WORDS), its.hex(6))})
             })
             .collect();
-        environment.push(json!({"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}));
+        environment
+            .push(json!({"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}));
         environment
     };
     let container = |its: &mut Numbers, name: &str, count: usize| {

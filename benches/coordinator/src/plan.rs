@@ -106,7 +106,8 @@ pub async fn measure(arguments: &PlanArguments) -> Result<(String, Vec<Measure>)
         }
         let name = format!("xebec-bench-coordinator-{}.kubeconfig", std::process::id());
         let kubeconfig = std::env::temp_dir().join(name);
-        let server = Server::start(&format!("{} --kubeconfig {}", arguments.spawn, kubeconfig.display())).await?;
+        let server =
+            Server::start(&format!("{} --kubeconfig {}", arguments.spawn, kubeconfig.display())).await?;
         let mut bench = Bench { scale, server, kubeconfig, measures: Vec::new() };
         match part {
             Part::Memory => memory::measure(&mut bench).await?,
@@ -118,7 +119,10 @@ pub async fn measure(arguments: &PlanArguments) -> Result<(String, Vec<Measure>)
     }
     if arguments.smoke {
         // So little says nothing about speed: no figure is held to a bar.
-        measures.iter_mut().filter(|measure| measure.name != "watches").for_each(|measure| measure.bar = None);
+        measures
+            .iter_mut()
+            .filter(|measure| measure.name != "watches")
+            .for_each(|measure| measure.bar = None);
     }
     Ok((arguments.spawn.clone(), measures))
 }

@@ -250,9 +250,7 @@ impl Coordinator {
             let wanted = Wanted::all(&entry.spec.watches);
             let ends: Vec<Subscription> = wanted
                 .into_iter()
-                .map(|wanted| {
-                    self.runtime.feeds.subscribe(wanted, entry.spec.delivery, Arc::clone(&signal))
-                })
+                .map(|wanted| self.runtime.feeds.subscribe(wanted, entry.spec.delivery, Arc::clone(&signal)))
                 .collect();
             let (runtime, stop) = (Arc::clone(&self.runtime), stop.clone());
             if let Behaviour::Emitted { .. } = entry.behaviour {

@@ -154,7 +154,8 @@ impl Watch {
     #[must_use]
     pub fn only_fields<'a>(mut self, paths: impl IntoIterator<Item = &'a str>) -> Self {
         let body = &mut self.detail.narrowed().body;
-        let mut fields = if let Body::Fields(fields) = std::mem::take(body) { fields } else { BTreeSet::new() };
+        let mut fields =
+            if let Body::Fields(fields) = std::mem::take(body) { fields } else { BTreeSet::new() };
         fields.extend(paths.into_iter().map(Box::from));
         *body = Body::Fields(fields);
         self

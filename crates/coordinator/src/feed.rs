@@ -299,7 +299,8 @@ impl Feed {
     pub(crate) fn is_ready(&self, id: u64, required: bool) -> bool {
         let inner = self.inner.lock();
         let Some(subscriber) = inner.subscribers.get(&id) else { return false };
-        inner.kept.as_ref().is_some_and(|kept| kept.includes(&subscriber.wants)) || (!required && matches!(inner.state, WatchState::Missing | WatchState::Forbidden(_)))
+        inner.kept.as_ref().is_some_and(|kept| kept.includes(&subscriber.wants))
+            || (!required && matches!(inner.state, WatchState::Missing | WatchState::Forbidden(_)))
     }
 
     pub(crate) fn state(&self) -> WatchState {

@@ -6,8 +6,8 @@ use std::fmt;
 use std::ops::Range;
 
 use jiff::Timestamp;
-use serde::de::{Deserializer, Error, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
 use serde_json::value::RawValue;
 
 use crate::Owner;
@@ -99,7 +99,10 @@ mod tests {
     #[test]
     fn field_ownership_is_cut_out_wherever_it_is() {
         for (json, left) in [
-            (r#"{"metadata":{"name":"a","managedFields":[{"f":1}],"uid":"u"}}"#, r#"{"metadata":{"name":"a","uid":"u"}}"#),
+            (
+                r#"{"metadata":{"name":"a","managedFields":[{"f":1}],"uid":"u"}}"#,
+                r#"{"metadata":{"name":"a","uid":"u"}}"#,
+            ),
             (r#"{"metadata":{"managedFields":[],"name":"a"},"x":1}"#, r#"{"metadata":{"name":"a"},"x":1}"#),
             (r#"{"metadata":{"name":"a" , "managedFields" : [ 1 ] }}"#, r#"{"metadata":{"name":"a"  }}"#),
             (r#"{"metadata":{ "managedFields": [1] , "name":"a"}}"#, r#"{"metadata":{ "name":"a"}}"#),

@@ -63,7 +63,7 @@ impl WatchError {
 
     /// Listing anew will show what is wrong.
     fn needs_list(&self) -> bool {
-        matches!(self.code(), 403 | 404 | 410) || matches!(self, Self::Decode(_))
+        matches!(self.code(), 403 | 404 | 410) || matches!(self, Self::Decode(_) | Self::Outdated)
     }
 
     fn state(&self) -> WatchState {
@@ -354,8 +354,12 @@ struct Definition {
 impl Definition {
     /// None for a kind that no definition can make.
     fn awaited(kind: &Kind, feeds: &Arc<Feeds>) -> Option<Self> {
-        let definitions =
-            Kind::named("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
+        let definitions = Kind::named(
+            "apiextensions.k8s.io",
+            "v1",
+            "CustomResourceDefinition",
+            "customresourcedefinitions",
+        );
         // Names of groups that definitions are of have a dot.
         if !kind.group().contains('.') || *kind == definitions {
             return None;

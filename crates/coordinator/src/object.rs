@@ -112,11 +112,7 @@ impl Object {
     }
 
     /// The same object with other bytes, and derived values.
-    pub(crate) fn replaced(
-        mut self,
-        packed: Packed,
-        derived: Vec<(&'static str, Option<Vec<u8>>)>,
-    ) -> Self {
+    pub(crate) fn replaced(mut self, packed: Packed, derived: Vec<(&'static str, Option<Vec<u8>>)>) -> Self {
         // Nobody else has it yet.
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.packed = packed;

@@ -94,7 +94,8 @@ mod tests {
     use super::*;
 
     fn object(number: usize) -> Vec<u8> {
-        let container = "{\"name\":\"web\",\"image\":\"registry.example.com/web:1\",\"imagePullPolicy\":\"Always\"}";
+        let container =
+            "{\"name\":\"web\",\"image\":\"registry.example.com/web:1\",\"imagePullPolicy\":\"Always\"}";
         format!("{{\"metadata\":{{\"name\":\"pod-{number}\",\"uid\":\"{number:036}\"}},\"spec\":{{\"containers\":[{container}]}}}}")
             .repeat(3)
             .into_bytes()

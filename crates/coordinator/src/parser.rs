@@ -174,7 +174,8 @@ mod tests {
         });
         let broken = Projection::over_objects("broken", |_| panic!("by the test"));
         let parser = parser(Watch::of::<ConfigMap>().projected(size).projected(broken));
-        let json = json!({"metadata": {"name": "c", "uid": "u"}, "data": {"secret": "value", "other": "value"}});
+        let json =
+            json!({"metadata": {"name": "c", "uid": "u"}, "data": {"secret": "value", "other": "value"}});
         let object = parser.parse(json.to_string().as_bytes()).unwrap();
         assert_eq!(object.derived("size"), Some(&b"2"[..]));
         assert_eq!((object.derived("broken"), object.derived("unknown")), (None, None));

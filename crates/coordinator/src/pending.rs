@@ -57,7 +57,8 @@ impl Pending {
 /// Makes the last event show the state `now` where that shows nothing new, so that its version is one that can be
 /// written to: such a state is not told.
 pub(crate) fn refresh(events: &mut [Event], now: Option<&Object>) {
-    if let (Some(Event::Added(last) | Event::Modified { new: last, .. }), Some(now)) = (events.last_mut(), now)
+    if let (Some(Event::Added(last) | Event::Modified { new: last, .. }), Some(now)) =
+        (events.last_mut(), now)
         && last.uid() == now.uid()
         && now.shows_the_same_as(last)
     {

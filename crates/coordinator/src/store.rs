@@ -237,7 +237,10 @@ mod tests {
         let mut told = Vec::new();
         snapshot.replace(next, "5", |event| told.push(event.object().resource_version().to_owned()));
         assert_eq!((told, snapshot.len()), (vec!["3".to_owned()], 2));
-        assert!(std::ptr::eq(known.uid(), snapshot.get(Some("ns"), "a").unwrap().uid()), "the same, not its like");
+        assert!(
+            std::ptr::eq(known.uid(), snapshot.get(Some("ns"), "a").unwrap().uid()),
+            "the same, not its like"
+        );
     }
 
     #[test]

@@ -165,7 +165,10 @@ impl Page {
             .map_err(|source| DecodeError { what: format!("list of {}", parser.kind()), source })?;
         let items = list.items.unwrap_or_default();
         Ok(Self {
-            objects: items.into_iter().map(|item| parser.parse(item.get().as_bytes())).collect::<Result<_, _>>()?,
+            objects: items
+                .into_iter()
+                .map(|item| parser.parse(item.get().as_bytes()))
+                .collect::<Result<_, _>>()?,
             resource_version: list.metadata.resource_version,
             continue_token: list.metadata.r#continue.filter(|token| !token.is_empty()),
         })
@@ -255,7 +258,9 @@ mod tests {
         let read = |line: &str| match Line::parse(&parser, line.as_bytes()) {
             Ok(Line::Applied(object)) => format!("applied {object:?}"),
             Ok(Line::Deleted(object)) => format!("deleted {object:?}"),
-            Ok(Line::Bookmark { resource_version, ends_list }) => format!("bookmark {resource_version} {ends_list}"),
+            Ok(Line::Bookmark { resource_version, ends_list }) => {
+                format!("bookmark {resource_version} {ends_list}")
+            }
             Ok(Line::Error(status)) => format!("error {}", status.code),
             Ok(Line::Unknown) => "unknown".to_owned(),
             Err(error) => error.what,

@@ -211,7 +211,8 @@ impl State {
         if seen.is_watch_list() {
             for ((collection, ..), object) in &self.objects {
                 let (version, old, new) = (self.version, None, Some(object.clone()));
-                let change = Change { version, collection: collection.clone(), old, new, last: object.clone() };
+                let change =
+                    Change { version, collection: collection.clone(), old, new, last: object.clone() };
                 if let Some(line) = watcher.line(&change) {
                     watcher.lines.try_send(Ok(Frame::data(line))).unwrap();
                 }

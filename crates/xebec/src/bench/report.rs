@@ -55,7 +55,8 @@ impl Figure {
 
     fn shown(self) -> String {
         let number = self.number();
-        let digits = if number < 100.0 { usize::from(!matches!(self, Self::Rate(_) | Self::Count(_))) } else { 0 };
+        let digits =
+            if number < 100.0 { usize::from(!matches!(self, Self::Rate(_) | Self::Count(_))) } else { 0 };
         format!("{number:.digits$} {}", self.unit())
     }
 }
