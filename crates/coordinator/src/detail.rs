@@ -306,9 +306,9 @@ impl Fields {
             }
             // Elements keep their places.
             Value::Array(elements) => {
-                elements.iter_mut().for_each(|element| {
+                for element in elements.iter_mut() {
                     self.retain(element);
-                });
+                }
                 !elements.is_empty()
             }
             _ => false,

@@ -261,12 +261,11 @@ impl Task {
     }
 
     async fn watch_once(&self, version: &mut String, open: Option<Lines>) -> Result<(), WatchError> {
-        let mut lines = match open {
-            Some(lines) => lines,
-            None => {
-                let (source, parser) = (&self.feed.source, self.feed.parser());
-                Lines::open(&self.runtime, source, Some(version), parser, &self.random).await?
-            }
+        let mut lines = if let Some(lines) = open {
+            lines
+        } else {
+            let (source, parser) = (&self.feed.source, self.feed.parser());
+            Lines::open(&self.runtime, source, Some(version), parser, &self.random).await?
         };
         self.feed.opened();
         loop {

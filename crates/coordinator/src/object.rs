@@ -29,10 +29,13 @@ struct Inner {
     parts: Parts,
     packed: Packed,
     /// By the name of the projection.
-    derived: Box<[(&'static str, Option<Vec<u8>>)]>,
+    derived: Box<[Derived]>,
     /// Something of what the server sent was left out.
     is_partial: bool,
 }
+
+/// The name of a projection, and what it made of the object.
+pub(crate) type Derived = (&'static str, Option<Vec<u8>>);
 
 /// The header of an object, shared where it is like others'.
 pub(crate) struct Parts {
@@ -102,17 +105,12 @@ impl Object {
         Ok(Self::new(parts, Packed::plain(bytes.into()), Vec::new(), false))
     }
 
-    pub(crate) fn new(
-        parts: Parts,
-        packed: Packed,
-        derived: Vec<(&'static str, Option<Vec<u8>>)>,
-        is_partial: bool,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts, packed: Packed, derived: Vec<Derived>, is_partial: bool) -> Self {
         Self(Arc::new(Inner { parts, packed, derived: derived.into(), is_partial }))
     }
 
     /// The same object with other bytes, and derived values.
-    pub(crate) fn replaced(mut self, packed: Packed, derived: Vec<(&'static str, Option<Vec<u8>>)>) -> Self {
+    pub(crate) fn replaced(mut self, packed: Packed, derived: Vec<Derived>) -> Self {
         // Nobody else has it yet.
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.packed = packed;
