@@ -54,7 +54,7 @@ pub enum Variant {
     KubeTyped,
     /// kube-rs' reflector, field ownership taken off.
     KubeStripped,
-    /// kube-rs' reflector of metadata.
+    /// kube-rs' reflector of metadata, field ownership taken off.
     KubeMetadata,
     /// The JSON of each Pod, and nothing else.
     Raw,
@@ -79,11 +79,12 @@ pub async fn run(arguments: &MeasuredArguments) -> Result<()> {
     let mut commands = commands();
     let count = arguments.count;
     match arguments.variant {
-        Variant::Whole => observe_pods(client, Watch::of::<Pod>(), false, count, &mut commands).await,
+        Variant::Whole | Variant::Dispatch => {
+            observe_pods(client, Watch::of::<Pod>(), false, count, &mut commands).await
+        }
         Variant::Metadata => {
             observe_pods(client, Watch::of::<Pod>().metadata_only(), false, count, &mut commands).await
         }
-        Variant::Dispatch => observe_pods(client, Watch::of::<Pod>(), false, count, &mut commands).await,
         Variant::DispatchDecoded => {
             observe_pods(client, Watch::of::<Pod>(), true, count, &mut commands).await
         }
@@ -99,7 +100,9 @@ pub async fn run(arguments: &MeasuredArguments) -> Result<()> {
         }
         Variant::KubeMetadata => {
             let pods = Api::<PartialObjectMeta<Pod>>::all(client);
-            let pods = watcher(pods, watcher::Config::default()).default_backoff();
+            let pods = watcher(pods, watcher::Config::default())
+                .default_backoff()
+                .modify(|pod| pod.managed_fields_mut().clear());
             reflect(pods, count, &mut commands).await
         }
         Variant::Raw => {
@@ -259,7 +262,11 @@ async fn control_pods(client: Client, count: u64, commands: &mut mpsc::Receiver<
     let work = Controller::new(Api::<Pod>::all(client), watcher::Config::default())
         .run(reconcile, |_, _, _| KubeAction::await_change(), calls)
         .for_each(|_| futures::future::ready(()));
-    until_end(commands, async { anyhow::Ok(work.await) }).await
+    let work = async {
+        work.await;
+        anyhow::Ok(())
+    };
+    until_end(commands, work).await
 }
 
 /// From each write to the call that tells of it, in nanoseconds.

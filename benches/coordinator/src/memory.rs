@@ -49,7 +49,7 @@ fn what(variant: &str) -> &'static str {
         "whole" => "an observer of whole Pods",
         "metadata" => "an observer of their metadata",
         "raw" => "their JSON and nothing else",
-        "kube-metadata" => "kube-rs' reflector of their metadata",
+        "kube-metadata" => "kube-rs' reflector of their metadata, managedFields taken off",
         "kube-stripped" => "kube-rs' reflector, managedFields taken off",
         _ => "kube-rs' reflector",
     }

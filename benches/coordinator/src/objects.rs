@@ -1,5 +1,7 @@
 //! What is written: Pods of the size and the variety of a real cluster's, and small ones for the load.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 /// How many workloads the Pods are of: each with its own names, images, environment and owner.
@@ -21,7 +23,7 @@ impl Numbers {
     fn hex(&mut self, digits: usize) -> String {
         let mut text = String::new();
         while text.len() < digits {
-            text.push_str(&format!("{:016x}", self.next()));
+            let _ = write!(text, "{:016x}", self.next()); // to a string: it can't fail
         }
         text.truncate(digits);
         text

@@ -158,7 +158,7 @@ impl Bench {
         for team in 0..10 {
             self.namespace(&objects::namespace(team)).await?;
         }
-        self.load(count, 201)
+        Self::load(count, 201)
             .run(self.target(), |out, number| {
                 let path = format!("/api/v1/namespaces/{}/pods", objects::namespace(number));
                 self.target().encode(out, "POST", &path, objects::pod(number, 0).to_string().as_bytes());
@@ -175,7 +175,7 @@ impl Bench {
 
     /// Writes each Pod once.
     pub async fn write_pods(&self, count: u64, value: u64) -> Result<()> {
-        let load = self.load(count, 200);
+        let load = Self::load(count, 200);
         let written = load.run(self.target(), |out, number| {
             let body = objects::pod(number, value).to_string();
             self.target().encode(out, "PUT", &pod_path(number), body.as_bytes());
@@ -183,7 +183,7 @@ impl Bench {
         written.await.context("write the Pods").map(|_| ())
     }
 
-    fn load(&self, requests: u64, expected: u16) -> Load {
+    fn load(requests: u64, expected: u16) -> Load {
         Load { connections: 16, requests, at_most: Duration::from_mins(10), expected }
     }
 
