@@ -308,6 +308,7 @@ async fn observe_latency(client: Client, commands: &mut mpsc::Receiver<String>) 
             match command.as_str() {
                 "report" => delays.report(),
                 "stuck" => {
+                    coordinator.remove("stuck"); // it may be there from the last slice
                     let spec = ObserverSpec::new("stuck", "").watch(Watch::of::<ConfigMap>());
                     coordinator.callback(spec, |_event: Event, _cx: Context| std::future::pending::<()>())?;
                 }

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::harness::clock;
 use crate::harness::connection::Connection;
 use crate::harness::load::Load;
-use crate::harness::report::{Bar, Figure, Measure};
+use crate::harness::report::{self, Bar, Figure, Measure};
 use crate::harness::server::Server;
 use crate::harness::target::Target;
 use crate::{dispatch, latency, memory, objects, watches};
@@ -114,6 +114,8 @@ pub async fn measure(arguments: &PlanArguments) -> Result<(String, Vec<Measure>)
             Part::Dispatch => dispatch::measure(&mut bench).await?,
             Part::Latency | Part::Watches => latency::measure(&mut bench).await?,
         }
+        // What there is already is said at once: the rest takes minutes, and may fail.
+        eprintln!("{}", report::table(&bench.measures));
         measures.append(&mut bench.measures);
         bench.server.stop().await?;
     }

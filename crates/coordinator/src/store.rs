@@ -166,12 +166,12 @@ pub(crate) struct IndexTable {
 }
 
 impl IndexTable {
-    pub(crate) fn add(&mut self, object: &Object, value: &str) {
-        self.entries.insert((Arc::from(value), object.key().shared_namespace(), object.key().shared_name()));
+    pub(crate) fn add(&mut self, object: &Object, value: Arc<str>) {
+        self.entries.insert((value, object.key().shared_namespace(), object.key().shared_name()));
     }
 
-    pub(crate) fn remove(&mut self, object: &Object, value: &str) {
-        self.entries.remove(&(Arc::from(value), object.key().shared_namespace(), object.key().shared_name()));
+    pub(crate) fn remove(&mut self, object: &Object, value: Arc<str>) {
+        self.entries.remove(&(value, object.key().shared_namespace(), object.key().shared_name()));
     }
 
     /// Namespaces and names of the objects with this value, in order.

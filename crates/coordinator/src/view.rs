@@ -56,7 +56,7 @@ impl View {
             };
             for index in spec.indexes.iter().filter(|index| index.kind() == object.kind()) {
                 if let Some((_, entries)) = table.indexes.iter_mut().find(|(name, _)| *name == index.name()) {
-                    index.values(&object).iter().for_each(|value| entries.add(&object, value));
+                    index.values(&object).into_iter().for_each(|value| entries.add(&object, value.into()));
                 }
             }
             if let Some(slice) = table.slices.iter_mut().find(|slice| slice.source.covers(object.namespace()))
