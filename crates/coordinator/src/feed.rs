@@ -16,7 +16,7 @@ use crate::parser::{Parser, TRAINING_COUNT};
 use crate::pending::PendingSet;
 use crate::store::Snapshot;
 use crate::wire::{Line, Source};
-use crate::{Delivery, Detail, Event, WatchState, WatchStatus};
+use crate::{Delivery, Detail, Event, Object, WatchState, WatchStatus};
 
 /// One watch of the server for all who want it.
 pub(crate) struct Feed {
@@ -36,6 +36,9 @@ struct Inner {
     wanted: Detail,
     /// What reads objects now.
     parser: Arc<Parser>,
+    /// What was told lately and is to be packed when there is time, and how many bytes that is.
+    hot: VecDeque<Object>,
+    hot_bytes: usize,
     /// What is kept of each object; none until a whole list has been seen.
     kept: Option<Detail>,
     lists: u64,
@@ -51,6 +54,11 @@ struct Subscriber {
     fresh: bool,
     signal: Arc<Notify>,
 }
+
+/// How much that was told may wait to be packed.
+const HOT_BYTES_MAX: usize = 32 << 20;
+/// How much is packed before it is looked whether there is news.
+const COOL_COUNT: usize = 8;
 
 enum Inbox {
     Levels(PendingSet),
@@ -99,6 +107,8 @@ impl Feed {
                 state: WatchState::Listing,
                 parser: Arc::new(Parser::new(source.kind.clone(), wanted.clone())),
                 wanted,
+                hot: VecDeque::new(),
+                hot_bytes: 0,
                 kept: None,
                 lists: 0,
                 watches: 0,
@@ -114,6 +124,10 @@ impl Feed {
     /// Takes in a line of the watch that is about an object or a bookmark.
     pub(crate) fn tell(&self, line: Line) {
         self.change(|inner| {
+            if let Line::Applied(object) = &line {
+                inner.hot_bytes += object.len();
+                inner.hot.push_back(object.clone());
+            }
             let Inner { snapshot, subscribers, .. } = inner;
             if !matches!(line, Line::Bookmark { .. }) {
                 for subscriber in subscribers.values_mut() {
@@ -130,6 +144,35 @@ impl Feed {
                 inner.parser.learn(snapshot.iter().collect::<Vec<_>>().into_iter());
             }
         });
+    }
+
+    /// Whether something is to be packed: at once if there is much of it, else when nothing else is to be done.
+    pub(crate) fn is_hot(&self, at_once: bool) -> bool {
+        let inner = self.inner.lock();
+        inner.hot_bytes > if at_once { HOT_BYTES_MAX } else { 0 }
+    }
+
+    /// Packs some of what was told.
+    pub(crate) fn cool(&self) {
+        let mut inner = self.inner.lock();
+        let parser = Arc::clone(&inner.parser);
+        let mut hot: Vec<Object> = Vec::new();
+        while hot.len() < COOL_COUNT
+            && let Some(object) = inner.hot.pop_front()
+        {
+            inner.hot_bytes -= object.len();
+            if inner.snapshot.get(object.namespace(), object.name()).is_some_and(|now| now.is(&object)) {
+                hot.push(object);
+            }
+        }
+        drop(inner);
+        if parser.is_untrained() {
+            return; // there are too few of them to matter
+        }
+        for object in hot {
+            let packed = parser.packed(&object);
+            self.inner.lock().snapshot.exchange(&object, packed);
+        }
     }
 
     /// What is to read objects of a new list, and what is known of them if that may be kept.

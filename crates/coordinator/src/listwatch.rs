@@ -202,6 +202,7 @@ impl Task {
                 Line::Deleted(object) => list.remove(&object),
                 Line::Bookmark { resource_version, ends_list: true } => {
                     list.end(&self.feed, &resource_version);
+                    lines.is_news = true;
                     return Ok(Listed { version: resource_version, watch: Some(lines) });
                 }
                 // Only a server that does not know watch lists has other bookmarks before the list's end.
@@ -278,6 +279,11 @@ impl Task {
                     continue;
                 }
                 line = lines.next() => line?,
+                () = self.quiet() => {
+                    self.feed.cool();
+                    tokio::task::yield_now().await; // others come first
+                    continue;
+                }
             };
             let Some(line) = line else { return Ok(()) };
             match &line {
@@ -289,6 +295,16 @@ impl Task {
                 Line::Unknown => continue,
             }
             self.feed.tell(line);
+            if self.feed.is_hot(true) {
+                self.feed.cool();
+            }
+        }
+    }
+
+    /// Completes at once if there is something to pack, else never.
+    async fn quiet(&self) {
+        if !self.feed.is_hot(false) {
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -405,6 +421,8 @@ pub(crate) struct Lines {
     /// The time from which on the connection counts as dead.
     dead: futures::future::BoxFuture<'static, ()>,
     line: Vec<u8>,
+    /// What is read is told; else it is part of a list.
+    is_news: bool,
 }
 
 impl Lines {
@@ -424,6 +442,7 @@ impl Lines {
             stream: Box::pin(runtime.client.request_stream(request).await?),
             dead: runtime.clock.sleep(Duration::from_secs(seconds.into()) + GRACE),
             line: Vec::new(),
+            is_news: after.is_some(),
         })
     }
 
@@ -440,7 +459,7 @@ impl Lines {
             }
             let line = match self.line.trim_ascii() {
                 [] => None,
-                _ => Some(Line::parse(&self.parser, &self.line)),
+                _ => Some(Line::parse(&self.parser, &self.line, self.is_news)),
             };
             self.line.clear();
             if let Some(line) = line {

@@ -38,6 +38,7 @@ struct Inner {
 pub(crate) type Derived = (&'static str, Option<Vec<u8>>);
 
 /// The header of an object, shared where it is like others'.
+#[derive(Clone)]
 pub(crate) struct Parts {
     key: Key,
     /// The unique id, and the resource version after it.
@@ -117,6 +118,13 @@ impl Object {
             inner.derived = derived.into();
         }
         self
+    }
+
+    /// The same object with its bytes in another form.
+    pub(crate) fn with_bytes(&self, packed: Packed) -> Self {
+        let Inner { parts, derived, is_partial, .. } = &*self.0;
+        let (parts, derived) = (parts.clone(), derived.clone());
+        Self(Arc::new(Inner { parts, packed, derived, is_partial: *is_partial }))
     }
 
     /// Packs its bytes anew, unless somebody else holds it.
@@ -263,6 +271,16 @@ impl Object {
                 self.resource_version(),
                 other.resource_version(),
             )
+    }
+
+    /// Whether this is that very object, not only its like.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The length of its JSON.
+    pub(crate) fn len(&self) -> usize {
+        self.0.packed.unpacked_len()
     }
 
     /// The unique ids of the owners, as indexes share them.

@@ -45,8 +45,17 @@ impl Parser {
         &self.kind
     }
 
-    /// Reads an object.
+    /// Reads an object, and packs it.
     pub(crate) fn parse(&self, json: &[u8]) -> Result<Object, DecodeError> {
+        self.read(json, Self::pack_bytes)
+    }
+
+    /// Reads an object that is to be dispatched first, and [packed](Self::packed) when there is time.
+    pub(crate) fn parse_hot(&self, json: &[u8]) -> Result<Object, DecodeError> {
+        self.read(json, |_, bytes| Packed::plain(bytes))
+    }
+
+    fn read(&self, json: &[u8], pack: impl FnOnce(&Self, Vec<u8>) -> Packed) -> Result<Object, DecodeError> {
         let header = Header::read(json).map_err(|source| DecodeError::header(&self.kind, source))?;
         let cut = if self.detail.keeps_managed_fields() { None } else { header.managed_fields_in(json) };
         let bytes = match &cut {
@@ -55,10 +64,8 @@ impl Parser {
         };
         let is_partial = cut.is_some() || self.fields.is_some();
         if self.fields.is_none() && self.detail.derived().len() == 0 {
-            let mut shared = self.shared.lock();
-            let parts = Parts::of(&self.kind, header, &mut shared.interner);
-            let packed = shared.pack(bytes);
-            return Ok(Object::new(parts, packed, Vec::new(), is_partial));
+            let parts = Parts::of(&self.kind, header, &mut self.shared.lock().interner);
+            return Ok(Object::new(parts, pack(self, bytes), Vec::new(), is_partial));
         }
         // Functions of observers run on a whole object, and without the lock.
         let parts = Parts::of(&self.kind, header, &mut self.shared.lock().interner);
@@ -75,8 +82,16 @@ impl Parser {
                 value.to_string().into_bytes()
             }
         };
-        let packed = self.shared.lock().pack(bytes);
-        Ok(whole.replaced(packed, derived))
+        Ok(whole.replaced(pack(self, bytes), derived))
+    }
+
+    fn pack_bytes(&self, bytes: Vec<u8>) -> Packed {
+        self.shared.lock().pack(bytes)
+    }
+
+    /// The same object, packed.
+    pub(crate) fn packed(&self, object: &Object) -> Object {
+        object.with_bytes(self.pack_bytes(object.bytes().into_owned()))
     }
 
     /// Whether the first objects are to be [learned](Self::learn) from, once there are some.
@@ -232,6 +247,10 @@ mod tests {
         parser.pack(&mut objects);
         assert!(!parser.is_untrained());
         assert!(held.is_plain() && !objects[1].is_plain());
+        let hot = parser.parse_hot(&pod(99, "Running", "me")).unwrap();
+        let packed = parser.packed(&hot);
+        assert!(hot.is_plain() && !packed.is_plain() && packed.is_same_state(&hot));
+        assert_eq!((packed.bytes(), packed.key()), (hot.bytes(), hot.key()));
         assert_eq!(objects[1].decode::<Pod>().unwrap().metadata.resource_version.unwrap(), "1");
         assert!(matches!(objects[1].bytes(), std::borrow::Cow::Owned(_)));
     }

@@ -59,6 +59,13 @@ impl Snapshot {
         self.insert(same.unwrap_or(new));
     }
 
+    /// Puts an object in the place of one that is the same but for its form, if that is still there.
+    pub(crate) fn exchange(&mut self, old: &Object, new: Object) {
+        if self.get(old.namespace(), old.name()).is_some_and(|now| now.is(old)) {
+            self.insert(new);
+        }
+    }
+
     /// Takes an object off a list that is being read.
     pub(crate) fn uncollect(&mut self, gone: &Object) {
         self.remove(gone);

@@ -215,8 +215,9 @@ struct RawBookmarkMeta {
 const LIST_END: &str = "k8s.io/initial-events-end";
 
 impl Line {
-    pub(crate) fn parse(parser: &Parser, line: &[u8]) -> Result<Self, DecodeError> {
-        if let Some(line) = Self::parse_usual(parser, line) {
+    /// Reads a line of a watch; one that `is_news` is dispatched before it is packed.
+    pub(crate) fn parse(parser: &Parser, line: &[u8], is_news: bool) -> Result<Self, DecodeError> {
+        if let Some(line) = Self::parse_usual(parser, line, is_news) {
             return Ok(line);
         }
         let wrong = |source| DecodeError { what: format!("watch event of {}", parser.kind()), source };
@@ -237,14 +238,15 @@ impl Line {
     }
 
     /// Reads a line as servers write it in one go: what is around the object is the same each time.
-    fn parse_usual(parser: &Parser, line: &[u8]) -> Option<Self> {
+    fn parse_usual(parser: &Parser, line: &[u8], is_news: bool) -> Option<Self> {
         let line = line.trim_ascii_end().strip_suffix(b"}")?.strip_prefix(b"{\"type\":\"")?;
         let event = |name: &str| line.strip_prefix(name.as_bytes())?.strip_prefix(b"\",\"object\":");
         if let Some(json) = event("MODIFIED").or_else(|| event("ADDED")) {
             // What is no object is for the other way, which says what is wrong.
-            return parser.parse(json).ok().map(Self::Applied);
+            let object = if is_news { parser.parse_hot(json) } else { parser.parse(json) };
+            return object.ok().map(Self::Applied);
         }
-        parser.parse(event("DELETED")?).ok().map(Self::Deleted)
+        parser.parse_hot(event("DELETED")?).ok().map(Self::Deleted)
     }
 }
 
@@ -255,7 +257,7 @@ mod tests {
     #[test]
     fn lines_are_read_however_they_are_written() {
         let parser = Parser::new(Kind::named("", "v1", "Pod", "pods"), Detail::whole());
-        let read = |line: &str| match Line::parse(&parser, line.as_bytes()) {
+        let read = |line: &str| match Line::parse(&parser, line.as_bytes(), true) {
             Ok(Line::Applied(object)) => format!("applied {object:?}"),
             Ok(Line::Deleted(object)) => format!("deleted {object:?}"),
             Ok(Line::Bookmark { resource_version, ends_list }) => {
