@@ -95,15 +95,18 @@
 //! - Views are immutable snapshots: no reader, however slow or dead, can stall a watch, and no observer another.
 //! - A late observer gets a snapshot (as `Added`) and then the changes, atomically. A relist tells only what differs,
 //!   deletions included. Deletions carry the last state.
+//! - A watch keeps of each object what its observers want together, and no more ([`Detail`]); what changes elsewhere in
+//!   the object is not told.
 //! - An error is retried with exponential back-off by key; a panic restarts that observer alone. Both are counted in
 //!   [`Coordinator::status`].
-//! - A kind that is missing or forbidden is a visible state ([`WatchState`]), is retried, and stops nothing else.
+//! - A kind that is missing or forbidden is a visible state ([`WatchState`]), is retried, and stops nothing else. A
+//!   missing one is taken up as soon as its definition comes, where the rights let us see definitions.
 //! - All time is from a [`Clock`], all chance from a seed.
 //!
 //! # Where to start reading
 //!
 //! [`Observer`] and [`View`], then [`Plan`] and [`Write`]; of the inside, `mailbox` (the queue), `store` (a snapshot),
-//! `feed` (a watch and its subscribers), `actor` (an observer at work).
+//! `parser` (what is kept of an object), `feed` (a watch and its subscribers), `actor` (an observer at work).
 
 mod activity;
 mod actor;

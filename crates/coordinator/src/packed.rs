@@ -114,9 +114,9 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_packed_is_unpacked_as_it_was(
-            bytes in prop::collection::vec(any::<u8>(), 0..2000),
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
             repeats in 0..20_usize,
-            samples in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..3000), 0..20),
+            samples in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..100),
         ) {
             let dictionary = Arc::new(Dictionary::of(samples.iter().map(|sample| Cow::Borrowed(&sample[..]))));
             let bytes = bytes.repeat(repeats);
