@@ -78,8 +78,8 @@ fn report(bench: &mut Bench, free: &[Slice], stuck: &[Slice], kube: &[Slice]) {
         format!("writes of small ConfigMaps while latency was measured, {wanted:.0}/s wished for"),
     );
     for (name, slices, bar, what) in [
-        ("latency", free, Some(Duration::from_millis(5)), "the observer's call"),
-        ("latency-stuck", stuck, None, "the observer's call, beside an observer that is stuck"),
+        ("latency", free, Some(Duration::from_millis(5)), "the call of one of two observers"),
+        ("latency-stuck", stuck, None, "the observer's call, while the other observer is stuck"),
         ("kube-latency", kube, None, "the call of kube-rs' Controller"),
     ] {
         let note = format!(

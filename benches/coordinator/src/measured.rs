@@ -22,7 +22,7 @@ use kube::{Client, Resource, ResourceExt};
 use parking_lot::Mutex;
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use xebec_coordinator::{
     BoxError, Context, Coordinator, Event, Key, Observer, ObserverSpec, Plan, View, Watch,
@@ -292,7 +292,8 @@ impl Delays {
     }
 }
 
-/// Answers `report` with the delays since the last, and keeps `stuck` observers or lets them go.
+/// Answers `report` with the delays since the last. Beside the observer that is measured there is another, which gets
+/// stuck and free again as it is told.
 async fn observe_latency(client: Client, commands: &mut mpsc::Receiver<String>) -> Result<()> {
     let coordinator = Coordinator::new(client);
     let delays = Arc::new(Delays::default());
@@ -302,26 +303,25 @@ async fn observe_latency(client: Client, commands: &mut mpsc::Receiver<String>) 
         told.take_in(event.object().label(SENT));
         async {}
     })?;
-    let running = coordinator.clone();
+    let (stuck, gate) = watch::channel(false);
+    let spec = ObserverSpec::new("other", "").watch(Watch::of::<ConfigMap>()).concurrency(16);
+    coordinator.callback(spec, move |_event: Event, _cx: Context| {
+        let mut gate = gate.clone();
+        async move { gate.wait_for(|stuck| !*stuck).await.map(|_| ()).map_err(BoxError::from) }
+    })?;
     let work = async {
         while let Some(command) = commands.recv().await {
             match command.as_str() {
                 "report" => delays.report(),
-                "stuck" => {
-                    coordinator.remove("stuck"); // it may be there from the last slice
-                    let spec = ObserverSpec::new("stuck", "").watch(Watch::of::<ConfigMap>());
-                    coordinator.callback(spec, |_event: Event, _cx: Context| std::future::pending::<()>())?;
-                }
-                "free" => {
-                    coordinator.remove("stuck");
-                }
+                "stuck" => drop(stuck.send_replace(true)),
+                "free" => drop(stuck.send_replace(false)),
                 other => bail!("unknown command {other}"),
             }
         }
         Ok(())
     };
     tokio::select! {
-        result = running.run(CancellationToken::new()) => Ok(result?),
+        result = coordinator.run(CancellationToken::new()) => Ok(result?),
         result = work => result,
     }
 }

@@ -96,7 +96,7 @@ pub fn pod(number: u64, value: u64) -> Value {
             "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
         })
     };
-    let containers = vec![container(&mut its, &app, 6)];
+    let containers = vec![container(&mut its, &app, 9)];
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -161,6 +161,6 @@ mod tests {
         let names: std::collections::BTreeSet<String> = (0..1000).map(pod_name).collect();
         assert_eq!(names.len(), 1000);
         let bytes = pod(7, 1).to_string().len();
-        assert!((3500..5500).contains(&bytes), "{bytes}");
+        assert!((2500..5500).contains(&bytes), "{bytes}");
     }
 }

@@ -67,8 +67,8 @@ const FULL: Scale = Scale {
     dispatch_pods: 5_000,
     rounds: 7,
     writes_per_second: 5_000,
-    slices: 10,
-    slice: Duration::from_secs(3),
+    slices: 21,
+    slice: Duration::from_millis(1500),
     settle: Duration::from_secs(3),
 };
 
