@@ -468,3 +468,69 @@ fn apply(line: Line, snapshot: &mut Snapshot, tell: impl FnMut(Event)) {
         Line::Error(_) | Line::Unknown => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Kind;
+
+    fn line(parser: &Parser, name: usize, version: u64) -> Line {
+        let metadata = json!({"name": format!("pod-{name}"), "uid": name.to_string(), "resourceVersion": version.to_string()});
+        let spec = json!({"containers": [{"name": "web", "image": "registry.example.com/shop/web:1.2.3"}]});
+        let object = json!({"metadata": metadata, "spec": spec});
+        let line = json!({"type": "MODIFIED", "object": object}).to_string();
+        Line::parse(parser, line.as_bytes(), true).unwrap()
+    }
+
+    #[test]
+    fn what_was_told_is_packed_afterwards_unless_it_has_changed_since() {
+        let kind = Kind::named("", "v1", "Pod", "pods");
+        let source = Source { kind, namespace: None, labels: None, fields: None };
+        let feed = Feed::new(source, Arc::default());
+        let id = feed.subscribe(Detail::whole(), Delivery::Levels, Arc::default());
+        let (parser, _) = feed.begin_list();
+        feed.replace(Snapshot::default(), "1", &parser);
+        (0..TRAINING_COUNT).for_each(|name| feed.tell(line(&parser, name, 2)));
+        feed.tell(line(&parser, 0, 3));
+        assert!(feed.is_hot(false) && !feed.is_hot(true));
+        let held = feed.take(id).unwrap();
+        while feed.is_hot(false) {
+            feed.cool();
+        }
+        let plain = |snapshot: &Snapshot| snapshot.iter().filter(|object| object.is_plain()).count();
+        assert_eq!((plain(&held.snapshot), plain(&feed.snapshot())), (TRAINING_COUNT, 0));
+        assert_eq!(feed.snapshot().len(), TRAINING_COUNT);
+        assert_eq!(feed.snapshot().get(None, "pod-0").unwrap().resource_version(), "3");
+        assert!(feed.take(id).unwrap().events.is_empty(), "it is no change");
+    }
+
+    #[test]
+    fn what_is_kept_follows_what_is_wanted() {
+        let kind = Kind::named("", "v1", "Pod", "pods");
+        let source = Source { kind, namespace: None, labels: None, fields: None };
+        let feed = Feed::new(source, Arc::default());
+        let list = |feed: &Feed| {
+            let (parser, known) = feed.begin_list();
+            feed.replace(Snapshot::default(), "1", &parser);
+            known.is_some()
+        };
+        let first = feed.subscribe(Detail::metadata(), Delivery::Levels, Arc::default());
+        assert!(!feed.is_ready(first, true));
+        list(&feed);
+        assert!(feed.is_ready(first, true) && !feed.is_outdated());
+        let whole = feed.subscribe(Detail::whole(), Delivery::Levels, Arc::default());
+        assert_eq!((feed.is_outdated(), feed.state()), (true, WatchState::Listing));
+        assert!(feed.is_ready(first, true) && !feed.is_ready(whole, true));
+        assert!(feed.take(whole).unwrap().events.is_empty() && feed.has_news(whole), "it has not begun");
+        assert!(!list(&feed), "what is known is too little");
+        assert!(feed.is_ready(whole, true) && !feed.is_outdated());
+        assert!(feed.unsubscribe(whole));
+        assert!(feed.is_outdated(), "the rest is to be let go");
+        assert!(feed.is_ready(first, true));
+        assert!(!list(&feed), "what is known is too much");
+        assert!(list(&feed));
+        assert!(!feed.unsubscribe(first));
+    }
+}

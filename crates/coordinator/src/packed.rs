@@ -10,7 +10,7 @@ use std::sync::Arc;
 use lz4_flex::block;
 
 /// What a dictionary has at most. Packing reads all of it each time, so more is slower.
-const DICTIONARY_BYTES_MAX: usize = 16 << 10;
+const DICTIONARY_BYTES_MAX: usize = 8 << 10;
 /// Of how many objects a dictionary is made at most.
 const SAMPLES_MAX: usize = 8;
 /// Less than this is not worth packing.
