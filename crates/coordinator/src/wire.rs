@@ -223,9 +223,10 @@ impl Line {
         let wrong = |source| DecodeError { what: format!("watch event of {}", parser.kind()), source };
         let RawLine { r#type, object } = serde_json::from_slice(line).map_err(wrong)?;
         let json = object.get();
+        if let Some(line) = Self::of_object(parser, r#type, json.as_bytes(), is_news) {
+            return line;
+        }
         Ok(match r#type {
-            "ADDED" | "MODIFIED" => Self::Applied(parser.parse(json.as_bytes())?),
-            "DELETED" => Self::Deleted(parser.parse(json.as_bytes())?),
             "BOOKMARK" => {
                 let RawBookmark { metadata } = serde_json::from_str(json).map_err(wrong)?;
                 let annotations = metadata.annotations.unwrap_or_default();
@@ -237,16 +238,29 @@ impl Line {
         })
     }
 
-    /// Reads a line as servers write it in one go: what is around the object is the same each time.
+    /// Reads a line as servers write it in one go: what is around the object is the same each time. What is none such
+    /// is for the other way, which says what is wrong.
     fn parse_usual(parser: &Parser, line: &[u8], is_news: bool) -> Option<Self> {
         let line = line.trim_ascii_end().strip_suffix(b"}")?.strip_prefix(b"{\"type\":\"")?;
-        let event = |name: &str| line.strip_prefix(name.as_bytes())?.strip_prefix(b"\",\"object\":");
-        if let Some(json) = event("MODIFIED").or_else(|| event("ADDED")) {
-            // What is no object is for the other way, which says what is wrong.
-            let object = if is_news { parser.parse_hot(json) } else { parser.parse(json) };
-            return object.ok().map(Self::Applied);
+        ["MODIFIED", "ADDED", "DELETED"].into_iter().find_map(|event| {
+            let json = line.strip_prefix(event.as_bytes())?.strip_prefix(b"\",\"object\":")?;
+            Self::of_object(parser, event, json, is_news)?.ok()
+        })
+    }
+
+    /// A line about an object; none if the event is another.
+    fn of_object(
+        parser: &Parser,
+        event: &str,
+        json: &[u8],
+        is_news: bool,
+    ) -> Option<Result<Self, DecodeError>> {
+        match event {
+            "ADDED" | "MODIFIED" if is_news => Some(parser.parse_hot(json).map(Self::Applied)),
+            "ADDED" | "MODIFIED" => Some(parser.parse(json).map(Self::Applied)),
+            "DELETED" => Some(parser.parse_hot(json).map(Self::Deleted)),
+            _ => None,
         }
-        parser.parse_hot(event("DELETED")?).ok().map(Self::Deleted)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The same against `xebec-apiserver`, which has Kubernetes' own rules.
 #![allow(clippy::unwrap_used)]
 
+mod live;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,23 +19,6 @@ use xebec_coordinator::{
     BoxError, Context, Coordinator, Event, EventRecord, Key, Observer, ObserverSpec, Plan, View, Watch,
     Write, reference_to,
 };
-
-/// Runs what `add` adds against a new cluster while `test` goes on.
-async fn with<F: Future<Output = ()>>(
-    add: impl FnOnce(&Coordinator),
-    test: impl FnOnce(Coordinator, Client) -> F,
-) {
-    let cluster = Cluster::new();
-    let coordinator = Coordinator::new(cluster.client());
-    add(&coordinator);
-    let shutdown = CancellationToken::new();
-    let (running, token) = (coordinator.clone(), shutdown.clone());
-    let task = tokio::spawn(async move { running.run(token).await });
-    let test = test(coordinator, cluster.client());
-    tokio::time::timeout(Duration::from_mins(1), test).await.unwrap();
-    shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(1), task).await.unwrap().unwrap().unwrap();
-}
 
 /// Keeps as many Pods as a ReplicaSet wants, and says in its status how many there are.
 struct ReplicaSets;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod fake;
+mod live;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -235,28 +236,12 @@ async fn a_kind_is_waited_for_without_the_right_to_see_definitions() {
     run.stop().await;
 }
 
-/// Runs what `add` adds against a new cluster while `test` goes on.
-async fn with<F: Future<Output = ()>>(
-    add: impl FnOnce(&Coordinator),
-    test: impl FnOnce(Coordinator, Client) -> F,
-) {
-    let cluster = Cluster::new();
-    let coordinator = Coordinator::new(cluster.client());
-    add(&coordinator);
-    let shutdown = CancellationToken::new();
-    let (running, token) = (coordinator.clone(), shutdown.clone());
-    let task = tokio::spawn(async move { running.run(token).await });
-    tokio::time::timeout(Duration::from_mins(1), test(coordinator, cluster.client())).await.unwrap();
-    shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(1), task).await.unwrap().unwrap().unwrap();
-}
-
 #[tokio::test]
 async fn field_ownership_is_kept_for_those_who_ask_and_survives_the_updates_of_those_who_do_not() {
     let (plain, owners) = (Told::default(), Told::default());
     let kept = Told::default();
     let first = plain.clone();
-    with(
+    live::with(
         |coordinator| first.observe(coordinator, "plain", Watch::of::<ConfigMap>().namespace("default")),
         |coordinator, client| async move {
             let configs: Api<ConfigMap> = Api::default_namespaced(client);
@@ -312,7 +297,7 @@ async fn field_ownership_is_kept_for_those_who_ask_and_survives_the_updates_of_t
 async fn custom_resources_are_taken_up_with_their_definition_and_gone_with_it() {
     let told = Told::default();
     let first = told.clone();
-    with(
+    live::with(
         |coordinator| first.observe(coordinator, "widgets", widgets()),
         |coordinator, client| async move {
             let state = |coordinator: &Coordinator| {
