@@ -25,7 +25,11 @@ fn run() -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let embedded = root().join("crates/apiserver/data");
     match words.as_slice() {
-        ["tables", facts, data] => tables::generate(&PathBuf::from(facts), &PathBuf::from(data), &embedded),
+        ["tables"] => tables::write_rust(&root()),
+        ["tables", facts, data] => {
+            tables::generate(&PathBuf::from(facts), &PathBuf::from(data), &embedded)?;
+            tables::write_rust(&root())
+        }
         ["texts", facts] => texts::generate(&PathBuf::from(facts), &embedded),
         ["columns"] => columns::generate(&root().join("tests/recordings"), &embedded),
         ["tidy"] => tidy::run(&root()),
@@ -36,7 +40,7 @@ fn run() -> Result<()> {
         ["test", arguments @ ..] => test::run(&root(), arguments),
         _ => bail!(
             "usage: cargo xtask tidy [--explain]\n       cargo xtask test [CARGO TEST ARGUMENTS]\n       \
-             cargo xtask tables FACTS.json DATA_DIR\n       \
+             cargo xtask tables [FACTS.json DATA_DIR]\n       \
              cargo xtask texts FACTS.json\n       cargo xtask columns"
         ),
     }

@@ -1,11 +1,37 @@
-//! `cargo xtask tables FACTS.json SHARED_DATA_DIR`: merges what a kube-apiserver says of its types (OpenAPI,
-//! discovery) with what Go says of them (`xtask/facts`: emptiness, pointers, places in protobuf) into the tables
-//! that `crates/apiserver/data` embeds. Their README says how to make them anew.
+//! `cargo xtask tables`: the tables of built-in kinds.
+//!
+//! With `FACTS.json SHARED_DATA_DIR` it first merges what a kube-apiserver says of its types (OpenAPI, discovery) with
+//! what Go says of them (`xtask/facts`: emptiness, pointers, places in protobuf) into the tables of
+//! `crates/apiserver/data`. Then, and without arguments only that, it writes what the API server reads at its start as
+//! Rust, so that no process parses it: the resources, and the objects of a new cluster as they are stored.
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
+
+use crate::test;
+
+mod rows;
+
+/// The crate whose tables these are, below the root of the repository.
+const CRATE: &str = "crates/apiserver";
+
+/// Writes the tables that are Rust from those in `data`.
+pub fn write_rust(root: &Path) -> Result<()> {
+    let path = root.join(CRATE).join("src/kinds/table/rows.rs");
+    fs::write(&path, rows::text(root)?).with_context(|| format!("write {}", path.display()))?;
+    // Only the API server itself knows how objects are stored: its test that compares them writes them when told to.
+    let status = test::cargo(root)
+        .args(["--package", "xebec-apiserver", "--lib", "the_table_is_what_would_be_stored_of_the_facts"])
+        .env("XEBEC_TABLES", "write")
+        .status()
+        .context("run cargo")?;
+    if !status.success() {
+        bail!("the objects of a new cluster could not be written: {status}");
+    }
+    Ok(())
+}
 
 /// Writes `schema.json`, `discovery.json` and `fresh-cluster.json` below `out`.
 pub fn generate(facts: &Path, data: &Path, out: &Path) -> Result<()> {

@@ -21,13 +21,8 @@ struct Count {
 /// # Errors
 /// Where a test failed, the build did, or nothing ran.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new("cargo");
-    command.args(["test", "--locked", "--no-fail-fast"]).current_dir(root);
-    // What cargo has told us of ourselves is not for the cargo that we start: build scripts that watch these variables
-    // (ring's does) would run again, and all that depends on them.
-    for (name, _) in env::vars_os().filter(|(name, _)| is_of_this_package(&name.to_string_lossy())) {
-        command.env_remove(name);
-    }
+    let mut command = cargo(root);
+    command.arg("--no-fail-fast");
     if !arguments.iter().any(|argument| matches!(*argument, "-p" | "--package")) {
         command.arg("--workspace");
     }
@@ -40,6 +35,18 @@ pub fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         bail!("no test ran");
     }
     Ok(())
+}
+
+/// `cargo test`, as if it were not we who start it.
+pub fn cargo(root: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--locked"]).current_dir(root);
+    // What cargo has told us of ourselves is not for the cargo that we start: build scripts that watch these variables
+    // (ring's does) would run again, and all that depends on them.
+    for (name, _) in env::vars_os().filter(|(name, _)| is_of_this_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// Whether cargo sets a variable for the program that it runs, and says something of that program's package.

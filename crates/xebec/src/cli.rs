@@ -45,6 +45,9 @@ pub enum Command {
     /// Measure a Kubernetes API, beside the bars that xebec holds itself to.
     #[command(hide = true)]
     Bench(BenchArguments),
+    /// Make the first cluster of a process, and print how long it took (`xebec bench` runs it).
+    #[command(hide = true)]
+    FirstCluster,
     /// Print the version of xebec, and of the Kubernetes that it is.
     Version(VersionArguments),
     /// Print the completion script of a shell; `source <(xebec completion bash)` turns it on.
@@ -82,6 +85,16 @@ pub struct ServeArguments {
     /// How many milliseconds a client may take for the body of a request. [default: 60000]
     #[arg(long, hide = true, value_name = "MS")]
     pub body_ms_max: Option<u64>,
+    /// How many milliseconds a client may read nothing of what waits to be sent to it. [default: 60000]
+    #[arg(long, hide = true, value_name = "MS")]
+    pub write_ms_max: Option<u64>,
+    /// How many requests that change nothing are worked on at once, as kube-apiserver's; 0 is no limit. Watches, logs and
+    /// the like do not count, and administrators are always let in.
+    #[arg(long, default_value_t = 400, value_name = "N")]
+    pub max_requests_inflight: usize,
+    /// The same for requests that change something.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub max_mutating_requests_inflight: usize,
 }
 
 /// The flags of `xebec up`.

@@ -13,6 +13,7 @@ mod apiserver;
 mod bench;
 mod cli;
 mod crew;
+mod descriptors;
 mod kubeconfig;
 mod logs;
 mod manifests;
@@ -51,6 +52,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Up(arguments) => block_on(up::run(arguments))?,
         Command::Run(arguments) => block_on(run::run(arguments))?,
         Command::Bench(bench) => return bench::run(&bench),
+        Command::FirstCluster => bench::first_cluster::run()?,
         Command::Version(version) => io::stdout().write_all(version::text(version.output).as_bytes())?,
         Command::Completion { shell } => {
             let mut script = Vec::new();

@@ -24,7 +24,7 @@ use xebec_apiserver::{
     http::serve::{self, Limits, Tls},
 };
 
-use crate::{cli::ServeArguments, kubeconfig::KubeconfigFile};
+use crate::{cli::ServeArguments, descriptors, kubeconfig::KubeconfigFile};
 
 /// An API server that listens.
 pub struct Server {
@@ -52,6 +52,7 @@ impl Server {
         check_address(arguments)?;
         KubeconfigFile::check(kubeconfig.path())?;
         let tokens = arguments.token_auth_file.as_deref().map(token_file).transpose()?;
+        descriptors::raise_limit();
         let listener = listen(SocketAddr::new(arguments.bind_address, arguments.port)).await?;
         let cluster = Cluster::new().with_authentication(Authentication {
             tokens: tokens.into_iter().collect(),
@@ -129,6 +130,9 @@ fn limits(arguments: &ServeArguments) -> Limits {
         handshake: or(arguments.handshake_ms_max, default.handshake),
         head: or(arguments.head_ms_max, default.head),
         body: or(arguments.body_ms_max, default.body),
+        write: or(arguments.write_ms_max, default.write),
+        requests: arguments.max_requests_inflight,
+        mutating_requests: arguments.max_mutating_requests_inflight,
     }
 }
 

@@ -97,15 +97,16 @@ fn parse(version: &str) -> Option<(u8, u64, u64)> {
 pub(super) fn grouped(resources: &[Arc<Resource>]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for resource in resources {
-        let at = groups.iter().position(|group| group.name == resource.group).unwrap_or_else(|| {
-            groups.push(Group { name: resource.group.clone(), versions: Vec::new() });
+        let at = groups.iter().position(|group| *group.name == *resource.group).unwrap_or_else(|| {
+            groups.push(Group { name: (*resource.group).into(), versions: Vec::new() });
             groups.len() - 1
         });
         let versions = &mut groups[at].versions;
-        let at = versions.iter().position(|version| version.name == resource.version).unwrap_or_else(|| {
-            versions.push(Version { name: resource.version.clone(), resources: Vec::new() });
-            versions.len() - 1
-        });
+        let at =
+            versions.iter().position(|version| *version.name == *resource.version).unwrap_or_else(|| {
+                versions.push(Version { name: (*resource.version).into(), resources: Vec::new() });
+                versions.len() - 1
+            });
         versions[at].resources.push(Arc::clone(resource));
     }
     for group in &mut groups {

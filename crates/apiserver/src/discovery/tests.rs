@@ -60,15 +60,16 @@ fn documents_are_as_recorded() {
     assert!(compared >= 30, "{compared}");
 }
 
-fn custom(group: &str, version: &str, plural: &str) -> Arc<Resource> {
+fn custom(group: &'static str, version: &'static str, plural: &'static str) -> Arc<Resource> {
     let base = RESOURCES.iter().find(|resource| &*resource.plural == "configmaps").unwrap();
-    let subresource = |name: &str, group: &str, version: &str, kind: &str| Subresource {
-        name: name.into(),
-        group: group.into(),
-        version: version.into(),
-        kind: kind.into(),
-        verbs: vec!["get".into()],
-    };
+    let subresource =
+        |name: &'static str, group: &'static str, version: &'static str, kind: &'static str| Subresource {
+            name: name.into(),
+            group: group.into(),
+            version: version.into(),
+            kind: kind.into(),
+            verbs: vec!["get".into()].into(),
+        };
     Arc::new(Resource {
         group: group.into(),
         version: version.into(),
@@ -80,7 +81,8 @@ fn custom(group: &str, version: &str, plural: &str) -> Arc<Resource> {
         subresources: vec![
             subresource("scale", "autoscaling", "v1", "Scale"),
             subresource("status", "", "", "Widget"),
-        ],
+        ]
+        .into(),
         ..(**base).clone()
     })
 }

@@ -37,6 +37,11 @@ pub fn write(call: &Call<'_>, representation: Representation, answer: Answer) ->
             Ok(value(code, representation.format, &shaped(call, representation.shape, object)?))
         }
         Answer::Other { code, body } => other(call, code, representation, body),
+        Answer::Text(204, _) => {
+            let mut response = Response::new(Body::whole(Bytes::new()));
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            Ok(response)
+        }
         Answer::Text(code, body) => Ok(text(status(code), "text/plain", body)),
         Answer::List(list) => self::list(call, representation, list, as_stored),
         Answer::Watch(items) => {

@@ -11,14 +11,20 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use http_body::{Frame, SizeHint};
+use tokio_util::sync::DropGuard;
 
+use super::in_flight::{ANSWER_TIME_MAX, Slot};
 use crate::storage::Object;
 
 /// How much of a list is written at once.
 const PIECE_BYTES: usize = 128 << 10;
 
 /// The body of an answer.
-pub struct Body(Kind);
+pub struct Body {
+    kind: Kind,
+    /// Holds the request's slot while there is something to be made.
+    slot: Option<DropGuard>,
+}
 
 enum Kind {
     Whole(Option<Bytes>),
@@ -39,13 +45,13 @@ pub struct ListBody {
 impl Body {
     /// A body that is all there.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self(Kind::Whole(Some(bytes.into())))
+        Self::of(Kind::Whole(Some(bytes.into())))
     }
 
     /// A list: `head` up to and with `"items":[`, then the objects.
     pub fn list(head: Vec<u8>, objects: Vec<Arc<Object>>, whole_items: bool) -> Self {
         let objects = objects.into_iter();
-        Self(Kind::List(ListBody {
+        Self::of(Kind::List(ListBody {
             head: Some(head.into()),
             objects,
             first: true,
@@ -56,7 +62,19 @@ impl Body {
 
     /// A stream of pieces.
     pub fn stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
-        Self(Kind::Stream(Box::pin(stream)))
+        Self::of(Kind::Stream(Box::pin(stream)))
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self { kind, slot: None }
+    }
+
+    /// The same body, which holds `slot` if it is made while it is sent: what is all there costs no more work.
+    pub(super) fn holding(mut self, slot: Option<Slot>) -> Self {
+        if matches!(self.kind, Kind::List(_)) {
+            self.slot = slot.map(|slot| slot.until_answered(ANSWER_TIME_MAX));
+        }
+        self
     }
 }
 
@@ -97,20 +115,23 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = match &mut self.0 {
+        let piece = match &mut self.kind {
             Kind::Whole(bytes) => bytes.take().filter(|bytes| !bytes.is_empty()),
             Kind::List(list) => list.next(),
             Kind::Stream(stream) => std::task::ready!(stream.as_mut().poll_next(context)),
         };
+        if piece.is_none() {
+            self.slot = None;
+        }
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Kind::Whole(None))
+        matches!(&self.kind, Kind::Whole(None))
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             _ => SizeHint::default(),
         }

@@ -5,6 +5,7 @@
 mod answer;
 mod body;
 mod documents;
+mod in_flight;
 pub mod negotiation;
 pub mod query;
 pub mod serve;
@@ -26,6 +27,7 @@ use crate::{
     status::{ApiError, ApiResult},
     verbs::{self, Call},
 };
+use in_flight::{InFlight, TooMany};
 use negotiation::Offer;
 use query::Query;
 use target::Target;
@@ -92,7 +94,31 @@ where
         let attributes = attributes(&user, &target, &query);
         user = Arc::new(cluster.impersonation().user(&cluster.rbac(), &attributes, &wanted)?);
     }
-    authorize(cluster, &user, &target, &query)?;
+    let slot = match parts.extensions.get::<InFlight>().map(|slots| slots.enter(&user, &target)) {
+        Some(Err(TooMany)) => return Ok(in_flight::too_many()),
+        Some(Ok(slot)) => slot,
+        None => None,
+    };
+    let response = answer_to(cluster, parts, body, &user, &target, &query, warnings).await?;
+    Ok(response.map(|body| body.holding(slot)))
+}
+
+/// What a user is answered who was let in.
+async fn answer_to<B>(
+    cluster: &Arc<Shared>,
+    parts: &http::request::Parts,
+    body: B,
+    user: &User,
+    target: &Target,
+    query: &Query,
+    warnings: &mut Vec<String>,
+) -> ApiResult<Response<Body>>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+    B::Error: fmt::Display,
+{
+    authorize(cluster, user, target, query)?;
     if !target.is_resource {
         return documents::respond(cluster, parts);
     }
@@ -103,15 +129,15 @@ where
         }
         return Ok(answer::page_not_found());
     };
-    warn_of_deprecation(resource, &target, warnings);
+    warn_of_deprecation(resource, target, warnings);
     let offer = if resource.custom.is_some() { Offer::Custom } else { Offer::BuiltIn };
     let representation = negotiation::negotiate(&parts.headers, offer)?;
     let mut call = Call {
         cluster,
-        user: &user,
+        user,
         resource: resource.clone(),
-        target: &target,
-        query: &query,
+        target,
+        query,
         content_type: media_type(&parts.headers),
         body: read_body(parts, body).await?,
         agent: agent(&parts.headers),

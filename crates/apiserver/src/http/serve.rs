@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{BodyTime, Peer, stream::Stream};
+use super::{BodyTime, Peer, in_flight::InFlight, stream::Stream};
 use crate::{
     access::{authentication::ClientCertificate, certificates::ClientCertificates},
     cluster::Cluster,
@@ -39,7 +39,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What connections get to end in when the server ends.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How long a client may take. Each limit is for the whole of its part: bytes that trickle in don't renew it.
+/// How long a client may take, and how much clients may ask at once. Each limit of what comes from a client is for the
+/// whole of its part: bytes that trickle in don't renew it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// For the TLS handshake, from the connection on.
@@ -49,11 +50,24 @@ pub struct Limits {
     pub head: Duration,
     /// For the body of a request, from its head on.
     pub body: Duration,
+    /// For reading something, anything at all, of what waits to be sent to it.
+    pub write: Duration,
+    /// How many requests that change nothing are worked on at once; 0 is no limit. Others are told to come again.
+    pub requests: usize,
+    /// How many requests that change something are worked on at once.
+    pub mutating_requests: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { handshake: Duration::from_secs(10), head: Duration::from_secs(30), body: super::BODY_TIME_MAX }
+        Self {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            body: super::BODY_TIME_MAX,
+            write: Duration::from_mins(1),
+            requests: 400,
+            mutating_requests: 200,
+        }
     }
 }
 
@@ -80,6 +94,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let in_flight = InFlight::new(tls.limits.requests, tls.limits.mutating_requests);
     let connections = TaskTracker::new();
     loop {
         let slot = tokio::select! {
@@ -99,8 +114,9 @@ pub async fn serve(
             () = shutdown.cancelled() => break,
         };
         let (cluster, tls, shutdown) = (cluster.clone(), tls.clone(), shutdown.clone());
+        let in_flight = in_flight.clone();
         connections.spawn(async move {
-            if let Err(error) = connection(cluster, stream, tls, shutdown).await {
+            if let Err(error) = connection(cluster, stream, tls, in_flight, shutdown).await {
                 tracing::debug!(%address, %error, "a connection ended");
             }
             drop(slot);
@@ -118,13 +134,14 @@ async fn connection(
     cluster: Cluster,
     stream: TcpStream,
     tls: Tls,
+    in_flight: InFlight,
     shutdown: CancellationToken,
 ) -> Result<(), BoxError> {
     stream.set_nodelay(true)?;
     let limits = tls.limits;
     if !tokio::time::timeout(limits.handshake, speaks_tls(&stream)).await?? {
         let answer = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
-        let mut stream = Stream::new(stream, limits.handshake);
+        let mut stream = Stream::new(stream, limits.handshake, limits.write);
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
         return Ok(());
@@ -138,6 +155,7 @@ async fn connection(
     let peer = Peer::Connection(ClientCertificate::of(&tls.clients, chain, now));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(BodyTime(limits.body));
+        request.extensions_mut().insert(in_flight.clone());
         let (cluster, peer) = (cluster.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(cluster.handle(request, peer).await) }
     });
@@ -154,7 +172,8 @@ async fn connection(
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .max_send_buf_size(SEND_BYTES_MAX)
         .keep_alive_interval(PING_EVERY);
-    let connection = builder.serve_connection(TokioIo::new(Stream::new(stream, limits.head)), service);
+    let stream = Stream::new(stream, limits.head, limits.write);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
         result = connection.as_mut() => return result,

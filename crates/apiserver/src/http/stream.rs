@@ -1,4 +1,5 @@
-//! The end of a connection that a client cannot hold open for nothing, and cannot lose an answer by.
+//! The end of a connection that a client cannot hold open for nothing, and cannot lose an answer by: by saying nothing,
+//! by reading nothing, or by not going.
 
 use std::{
     io,
@@ -18,10 +19,15 @@ const OPENING_BYTES: usize = 24;
 /// and the reset may overtake the answer.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// A stream whose first bytes must come in time, and whose end waits a little for the client's.
+/// A stream whose first bytes must come in time, whose client must read on, and whose end waits a little for the
+/// client's.
 pub struct Stream<S> {
     inner: S,
     opening: Option<Opening>,
+    /// How long nothing may be taken of what is written.
+    stall: Duration,
+    /// When nothing will have been taken for so long.
+    stalled: Option<Pin<Box<dyn Sleep>>>,
     ending: Option<Pin<Box<dyn Sleep>>>,
     is_shut: bool,
 }
@@ -32,11 +38,26 @@ struct Opening {
 }
 
 impl<S> Stream<S> {
-    /// A stream whose client may take `opening` to say what it speaks.
-    pub fn new(inner: S, opening: Duration) -> Self {
+    /// A stream whose client may take `opening` to say what it speaks, and `stall` to read anything of what is written.
+    pub fn new(inner: S, opening: Duration, stall: Duration) -> Self {
         let deadline = TokioTimer::new().sleep(opening);
         let opening = Some(Opening { missing_bytes: OPENING_BYTES, deadline });
-        Self { inner, opening, ending: None, is_shut: false }
+        Self { inner, opening, stall, stalled: None, ending: None, is_shut: false }
+    }
+
+    /// An attempt to write, or the end of the patience with a client that does not read.
+    fn progress<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stall = self.stall;
+        let stalled = self.stalled.get_or_insert_with(|| TokioTimer::new().sleep(stall));
+        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -67,7 +88,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
+        let written = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.progress(context, written)
     }
 
     fn poll_write_vectored(
@@ -75,7 +97,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, pieces)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(context, pieces);
+        self.progress(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -83,7 +106,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        let flushed = Pin::new(&mut self.inner).poll_flush(context);
+        self.progress(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

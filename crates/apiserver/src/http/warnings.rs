@@ -6,6 +6,8 @@ use http::HeaderValue;
 const TOTAL_MAX: usize = 4 << 10;
 /// How many characters a warning keeps when they are many.
 const ITEM_MAX: usize = 256;
+/// How many there are at most: clients take no answer of more than a hundred headers (hyper's and Python's among them).
+const HEADERS_MAX: usize = 90;
 
 /// The headers of the warnings, in order. More than fit are cut short, and the last are left out; so is what has
 /// control characters in it.
@@ -16,7 +18,7 @@ pub fn headers(warnings: &[String]) -> Vec<HeaderValue> {
     let mut written = 0;
     let mut values = Vec::new();
     for text in sendable() {
-        if written >= TOTAL_MAX {
+        if written >= TOTAL_MAX || values.len() == HEADERS_MAX {
             break;
         }
         let text: String = text.chars().take(cut).collect();
@@ -51,5 +53,6 @@ mod tests {
         let too_many = vec!["x".repeat(1024); 5];
         assert!(texts(&too_many).iter().all(|text| text.len() == ITEM_MAX + "299 - \"\"".len()));
         assert_eq!(texts(&vec!["x".repeat(1000); 100]).len(), TOTAL_MAX / ITEM_MAX);
+        assert_eq!(texts(&vec!["x".to_owned(); 1000]).len(), HEADERS_MAX);
     }
 }

@@ -1,6 +1,6 @@
 //! The kinds: which resources are served, and how each behaves.
 //!
-//! What a resource is called and offers is read from `data/discovery.json` ([`table`]), its fields from its
+//! What a resource is called and offers stands in a [`table`] (made of `data/discovery.json`), its fields in its
 //! [`Schema`], its behaviour from its [`Strategy`]. To change the behaviour of a built-in kind, find its strategy
 //! through [`strategies::STRATEGIES`]. Custom resources make the same [`Resource`] from their definition.
 
@@ -24,7 +24,7 @@ pub mod strategy;
 pub mod table;
 pub mod workloads;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 pub use self::{
     parts::{FieldManagers, Part},
@@ -32,43 +32,46 @@ pub use self::{
 };
 use crate::{machinery::Schema, status::Qualified};
 
+/// A text that the program has, or that a custom resource's definition brings.
+pub type Text = Cow<'static, str>;
+
 /// A resource that is served in one version.
 #[derive(Debug, Clone)]
 pub struct Resource {
     /// The API group; empty for the core group.
-    pub group: Box<str>,
+    pub group: Text,
     /// The version, such as `v1`.
-    pub version: Box<str>,
+    pub version: Text,
     /// The plural name, as in the path.
-    pub plural: Box<str>,
+    pub plural: Text,
     /// The singular name.
-    pub singular: Box<str>,
+    pub singular: Text,
     /// The kind.
-    pub kind: Box<str>,
+    pub kind: Text,
     /// The kind of a list of them.
-    pub list_kind: Box<str>,
+    pub list_kind: Text,
     /// `apiVersion` of an object: `v1`, `apps/v1`.
-    pub api_version: Box<str>,
+    pub api_version: Text,
     /// Whether objects live in a namespace.
     pub namespaced: bool,
     /// What may be done, such as `get` and `list`.
-    pub verbs: Vec<Box<str>>,
+    pub verbs: Cow<'static, [Text]>,
     /// Short names, such as `po`.
-    pub short_names: Vec<Box<str>>,
+    pub short_names: Cow<'static, [Text]>,
     /// Categories, such as `all`.
-    pub categories: Vec<Box<str>>,
+    pub categories: Cow<'static, [Text]>,
     /// Its subresources.
-    pub subresources: Vec<Subresource>,
+    pub subresources: Cow<'static, [Subresource]>,
     /// The columns of a Table of them.
-    pub columns: Vec<Column>,
+    pub columns: Cow<'static, [Column]>,
     /// Which fields a field selector may name.
-    pub selectable_fields: Vec<Box<str>>,
+    pub selectable_fields: Cow<'static, [Text]>,
     /// Whether this is the version of its group that clients should use.
     pub preferred: bool,
     /// Where objects are kept: `GROUP/PLURAL` of the storage version.
     pub storage: Arc<str>,
     /// `apiVersion` that objects are kept in.
-    pub storage_version: Box<str>,
+    pub storage_version: Text,
     /// The fields.
     pub schema: Arc<Schema>,
     /// The behaviour.
@@ -88,6 +91,8 @@ pub struct Resource {
 pub struct Custom {
     /// The definition's name.
     pub definition: Box<str>,
+    /// The fields in each version of the definition, by `apiVersion`.
+    pub versions: Arc<[(Box<str>, Arc<Schema>)]>,
     /// Where `scale` finds its numbers, if it is served.
     pub scale: Option<ScalePaths>,
     /// What every use of this version is answered with in a `Warning` header.
@@ -109,32 +114,40 @@ pub struct ScalePaths {
 #[derive(Debug, Clone)]
 pub struct Subresource {
     /// The last part of the path, such as `status`.
-    pub name: Box<str>,
+    pub name: Text,
     /// The group, version and kind of its bodies; group and version empty where they are those of the resource.
-    pub group: Box<str>,
+    pub group: Text,
     /// The version of its bodies.
-    pub version: Box<str>,
+    pub version: Text,
     /// The kind of its bodies.
-    pub kind: Box<str>,
+    pub kind: Text,
     /// What may be done.
-    pub verbs: Vec<Box<str>>,
+    pub verbs: Cow<'static, [Text]>,
 }
 
 /// A column of a Table.
 #[derive(Debug, Clone)]
 pub struct Column {
     /// The heading.
-    pub name: Box<str>,
+    pub name: Text,
     /// The OpenAPI type of its cells.
-    pub type_: Box<str>,
+    pub type_: Text,
     /// The OpenAPI format of its cells, such as `name`.
-    pub format: Box<str>,
+    pub format: Text,
     /// 0 is shown always, more only in wide output.
     pub priority: i32,
     /// Where a custom resource's cell comes from (JSONPath); built-in kinds compute theirs.
-    pub json_path: Option<Box<str>>,
+    pub json_path: Option<Text>,
     /// What it means, where it says so itself.
-    pub description: Option<Box<str>>,
+    pub description: Option<Text>,
+}
+
+impl Column {
+    /// A column of a built-in kind.
+    pub const fn new(name: &'static str, type_: &'static str, format: &'static str, priority: i32) -> Self {
+        let (name, type_, format) = (Cow::Borrowed(name), Cow::Borrowed(type_), Cow::Borrowed(format));
+        Self { name, type_, format, priority, json_path: None, description: None }
+    }
 }
 
 /// How objects of one version become objects of the storage version, and back. Both keep metadata as it is and set

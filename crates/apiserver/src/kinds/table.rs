@@ -1,20 +1,19 @@
-//! The table of built-in resources, read from the facts in `data/discovery.json`.
+//! The table of built-in resources: what each is called and offers, and with it its strategy and its fields.
 
-use std::sync::{Arc, LazyLock};
+#[rustfmt::skip]
+mod rows;
 
-use serde::Deserialize;
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
-use super::{Column, Resource, Strategy, Subresource, strategies};
-use crate::machinery::{Schema, builtin};
-
-static FACTS: &str = include_str!("../../data/discovery.json");
+use super::{Column, Resource, Strategy, Subresource, Text, strategies};
+use crate::machinery::{Reference, Schema, Shape, builtin};
 
 /// All built-in resources, in the server's order (the order of discovery).
-pub static RESOURCES: LazyLock<Vec<Arc<Resource>>> = LazyLock::new(|| {
-    // The table is part of the program: a test says that it parses.
-    let facts: Vec<Fact> = serde_json::from_str(FACTS).unwrap_or_default();
-    facts.iter().map(|fact| Arc::new(resource(fact))).collect()
-});
+pub static RESOURCES: LazyLock<Vec<Arc<Resource>>> =
+    LazyLock::new(|| rows::ROWS.iter().map(|row| Arc::new(resource(row))).collect());
 
 /// The built-in resource of a kind.
 pub fn of_kind(api_version: &str, kind: &str) -> Option<Arc<Resource>> {
@@ -24,118 +23,72 @@ pub fn of_kind(api_version: &str, kind: &str) -> Option<Arc<Resource>> {
         .cloned()
 }
 
-/// The types' packages, where they are not `io.k8s.api.GROUP`.
-const PACKAGES: &[(&str, &str)] = &[
-    ("", "io.k8s.api.core"),
-    ("apiextensions.k8s.io", "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions"),
-    ("apiregistration.k8s.io", "io.k8s.kube-aggregator.pkg.apis.apiregistration"),
-    ("flowcontrol.apiserver.k8s.io", "io.k8s.api.flowcontrol"),
-    ("rbac.authorization.k8s.io", "io.k8s.api.rbac"),
-];
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Fact {
-    #[serde(default)]
-    group: String,
-    version: String,
-    resource: String,
-    kind: String,
-    singular: String,
+/// A built-in resource as the table has it. The program has it ready: nothing is read at the start of a process.
+struct Row {
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+    singular: &'static str,
+    kind: &'static str,
+    list_kind: &'static str,
+    api_version: &'static str,
+    type_name: &'static str,
     namespaced: bool,
-    verbs: Vec<Box<str>>,
-    #[serde(default)]
     preferred: bool,
-    #[serde(default)]
-    short_names: Vec<Box<str>>,
-    #[serde(default)]
-    categories: Vec<Box<str>>,
-    #[serde(default)]
-    subresources: Vec<SubresourceFact>,
-    #[serde(default)]
-    columns: Vec<ColumnFact>,
-    #[serde(default)]
-    selectable_fields: Vec<Box<str>>,
+    verbs: &'static [Text],
+    short_names: &'static [Text],
+    categories: &'static [Text],
+    selectable_fields: &'static [Text],
+    columns: &'static [Column],
+    subresources: &'static [Subresource],
 }
 
-/// Name, type, format and priority.
-type ColumnFact = (Box<str>, Box<str>, Box<str>, i32);
-
-#[derive(Deserialize)]
-struct SubresourceFact {
-    name: Box<str>,
-    kind: String,
-    verbs: Vec<Box<str>>,
-}
-
-fn resource(fact: &Fact) -> Resource {
-    let behaviour = strategies::of(&fact.group, &fact.version, &fact.kind);
-    let type_name = type_name(&fact.group, &fact.version, &fact.kind);
-    let api_version = api_version(&fact.group, &fact.version);
-    let storage_version =
-        behaviour.and_then(|row| row.storage_version).map_or(api_version.clone(), Into::into);
+fn resource(row: &'static Row) -> Resource {
+    let behaviour = strategies::of(row.group, row.version, row.kind);
     let storage = behaviour
         .and_then(|row| row.storage)
-        .map_or_else(|| format!("{}/{}", fact.group, fact.resource).into(), Arc::from);
+        .map_or_else(|| [row.group, "/", row.plural].concat().into(), Arc::from);
     Resource {
-        group: fact.group.as_str().into(),
-        version: fact.version.as_str().into(),
-        plural: fact.resource.as_str().into(),
-        singular: fact.singular.as_str().into(),
-        kind: fact.kind.as_str().into(),
-        list_kind: format!("{}List", fact.kind).into(),
-        api_version,
-        namespaced: fact.namespaced,
-        verbs: fact.verbs.clone(),
-        short_names: fact.short_names.clone(),
-        categories: fact.categories.clone(),
-        subresources: fact.subresources.iter().map(subresource).collect(),
-        columns: fact.columns.iter().map(column).collect(),
-        selectable_fields: fact.selectable_fields.clone(),
-        preferred: fact.preferred,
+        group: Cow::Borrowed(row.group),
+        version: Cow::Borrowed(row.version),
+        plural: Cow::Borrowed(row.plural),
+        singular: Cow::Borrowed(row.singular),
+        kind: Cow::Borrowed(row.kind),
+        list_kind: Cow::Borrowed(row.list_kind),
+        api_version: Cow::Borrowed(row.api_version),
+        namespaced: row.namespaced,
+        verbs: Cow::Borrowed(row.verbs),
+        short_names: Cow::Borrowed(row.short_names),
+        categories: Cow::Borrowed(row.categories),
+        subresources: Cow::Borrowed(row.subresources),
+        columns: Cow::Borrowed(row.columns),
+        selectable_fields: Cow::Borrowed(row.selectable_fields),
+        preferred: row.preferred,
         storage,
-        storage_version,
-        schema: Arc::new(type_name.and_then(builtin::schema).cloned().unwrap_or_else(Schema::default)),
+        storage_version: Cow::Borrowed(
+            behaviour.and_then(|row| row.storage_version).unwrap_or(row.api_version),
+        ),
+        // The fields are read when they are first asked for.
+        schema: Arc::new(Schema::of(Shape::Named(Reference::new(row.type_name)))),
         strategy: behaviour.map_or(&Strategy::PLAIN, |row| row.strategy),
         conversion: behaviour.and_then(|row| row.conversion),
-        type_name,
+        type_name: Some(row.type_name),
         custom: None,
         field_managers: super::FieldManagers::default(),
     }
 }
 
 /// `apiVersion` of a group and version.
-pub fn api_version(group: &str, version: &str) -> Box<str> {
-    if group.is_empty() { version.into() } else { format!("{group}/{version}").into() }
+pub fn api_version(group: &str, version: &str) -> Text {
+    if group.is_empty() { version.to_owned().into() } else { format!("{group}/{version}").into() }
 }
 
-/// The OpenAPI name of a built-in kind's type.
+/// The OpenAPI name of a built-in type of a group that has resources: of their kinds, or of a body of a subresource.
 pub fn type_name(group: &str, version: &str, kind: &str) -> Option<&'static str> {
-    let package = PACKAGES.iter().find(|(name, _)| *name == group).map_or_else(
-        || format!("io.k8s.api.{}", group.split('.').next().unwrap_or(group)),
-        |(_, package)| (*package).into(),
-    );
-    let name = format!("{package}.{version}.{kind}");
-    builtin::interned_name(&name)
-}
-
-fn subresource(fact: &SubresourceFact) -> Subresource {
-    let mut parts = fact.kind.rsplitn(3, '/');
-    let kind = parts.next().unwrap_or_default().into();
-    let version = parts.next().unwrap_or_default().into();
-    let group = parts.next().unwrap_or_default().into();
-    Subresource { name: fact.name.clone(), group, version, kind, verbs: fact.verbs.clone() }
-}
-
-fn column((name, type_, format, priority): &ColumnFact) -> Column {
-    Column {
-        name: name.clone(),
-        type_: type_.clone(),
-        format: format.clone(),
-        priority: *priority,
-        json_path: None,
-        description: None,
-    }
+    let row = rows::ROWS.iter().find(|row| row.group == group)?;
+    // All versions of a group are of one package: `io.k8s.api.core` in `io.k8s.api.core.v1.Pod`.
+    let package = row.type_name.strip_suffix(row.kind)?.strip_suffix('.')?.strip_suffix(row.version)?;
+    builtin::interned_name(&[package, version, ".", kind].concat())
 }
 
 #[cfg(test)]
@@ -146,7 +99,13 @@ mod tests {
     fn every_resource_of_the_table_has_its_type() {
         assert_eq!(RESOURCES.len(), 68);
         for resource in RESOURCES.iter() {
-            assert!(resource.type_name.is_some(), "{} {}", resource.api_version, resource.kind);
+            let name = type_name(&resource.group, &resource.version, &resource.kind);
+            assert!(
+                name.is_some() && name == resource.type_name,
+                "{} {}",
+                resource.api_version,
+                resource.kind
+            );
         }
     }
 

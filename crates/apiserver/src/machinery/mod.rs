@@ -24,4 +24,4 @@ pub mod yaml;
 
 pub use invalid::{FieldErrors, go_quoted};
 pub use path::Path;
-pub use schema::Schema;
+pub use schema::{Reference, Schema, Shape};

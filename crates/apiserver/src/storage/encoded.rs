@@ -25,9 +25,10 @@ pub struct Object {
     bytes: Bytes,
     /// Where the fields after `kind` and `apiVersion` begin.
     body: u32,
-    /// Where the revision stands.
-    revision_at: u32,
 }
+
+/// How these fields begin: the revision stands behind it.
+const OPENING: &[u8] = b"\"metadata\":{\"resourceVersion\":\"";
 
 impl Draft {
     /// Encodes `object`, which has a kind, an apiVersion and metadata; `terms` are what selectors may ask for.
@@ -39,7 +40,7 @@ impl Draft {
         write(&mut head, &object["apiVersion"]);
         head.push(b',');
         let body = head.len() as u32;
-        head.extend_from_slice(b"\"metadata\":{\"resourceVersion\":\"");
+        head.extend_from_slice(OPENING);
         let mut tail = Vec::with_capacity(512);
         tail.push(b'"');
         for (name, value) in object["metadata"].as_object().into_iter().flatten() {
@@ -65,18 +66,16 @@ impl Draft {
         bytes.extend_from_slice(&self.head);
         bytes.extend_from_slice(digits);
         bytes.extend_from_slice(&self.tail);
-        Object {
-            key,
-            revision,
-            terms: self.terms,
-            bytes: bytes.into(),
-            body: self.body,
-            revision_at: self.head.len() as u32,
-        }
+        Object { key, revision, terms: self.terms, bytes: bytes.into(), body: self.body }
     }
 }
 
 impl Object {
+    /// An object that was encoded before: `bytes` are what [`Draft`] writes, and its metadata begins at `body`.
+    pub fn encoded(key: Arc<str>, revision: u64, terms: Terms, bytes: Bytes, body: usize) -> Self {
+        Self { key, revision, terms, bytes, body: body as u32 }
+    }
+
     /// The whole object as JSON.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -102,7 +101,7 @@ impl Object {
     /// The same state at another revision: what a deletion leaves.
     #[must_use]
     pub fn at(&self, revision: u64) -> Object {
-        let start = self.revision_at as usize;
+        let start = self.body as usize + OPENING.len();
         let digits = self.bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         let mut buffer = DigitBuffer::new();
         let new = buffer.write(revision);
@@ -116,7 +115,6 @@ impl Object {
             terms: self.terms.clone(),
             bytes: bytes.into(),
             body: self.body,
-            revision_at: self.revision_at,
         }
     }
 
@@ -163,6 +161,16 @@ impl Terms {
         push(("", ""));
         fields.into_iter().for_each(&mut push);
         Self(text.into())
+    }
+
+    /// Terms that were encoded before.
+    pub fn encoded(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Them encoded, as [`Terms::encoded`] takes them.
+    pub fn as_encoded(&self) -> &str {
+        &self.0
     }
 
     /// The value of a label.

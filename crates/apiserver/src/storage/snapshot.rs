@@ -65,6 +65,15 @@ pub struct Event {
 pub struct Compacted;
 
 impl Snapshot {
+    /// What creating objects one after the other, each with its resource, has led to.
+    pub fn of_created<'a>(objects: impl IntoIterator<Item = (&'a str, Object)>) -> Self {
+        let mut snapshot = Self::default();
+        for (resource, object) in objects {
+            snapshot.push(resource, Event::new(object.revision, Arc::new(object), None, false));
+        }
+        snapshot
+    }
+
     /// The revision of the newest change.
     pub fn revision(&self) -> u64 {
         self.revision
@@ -146,10 +155,14 @@ impl Snapshot {
     }
 
     /// Appends a change. The revision is the next one.
-    pub(super) fn push(&mut self, resource: &Arc<str>, event: Event) {
+    pub(super) fn push(&mut self, resource: &str, event: Event) {
         self.revision = event.revision;
-        let mut entry =
-            self.resources.get(resource).map_or_else(Resource::default, |found| (**found).clone());
+        // Other snapshots keep what they have; what none of them has is changed in place.
+        let entry = match self.resources.get_mut(resource) {
+            Some(entry) => entry,
+            None => self.resources.entry(resource.into()).or_default(),
+        };
+        let entry = Arc::make_mut(entry);
         if event.deleted {
             entry.objects.remove(&event.object.key);
         } else {
@@ -163,7 +176,6 @@ impl Snapshot {
             entry.log_bytes -= oldest.kept().min(entry.log_bytes);
             entry.compacted = oldest.revision;
         }
-        self.resources.insert(resource.clone(), Arc::new(entry));
     }
 }
 

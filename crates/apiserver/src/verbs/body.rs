@@ -158,16 +158,13 @@ pub fn tell(wanted: &Wanted<'_>, mut value: Value, wrong: &mut Vec<String>) -> R
     }
     defaults::fill(wanted.schema, &mut value);
     // Of a custom resource the path is told as it is.
-    let sentence = |field: &String| match wanted.is_builtin() {
-        true => format!("unknown field {}", go_quoted(field)),
-        false => format!("unknown field \"{field}\""),
-    };
-    wrong.extend(unknown.fields.iter().map(sentence));
+    let quoted = |field: &String| if wanted.is_builtin() { go_quoted(field) } else { format!("\"{field}\"") };
+    wrong.extend(unknown.fields.iter().map(|field| format!("unknown field {}", quoted(field))));
     Ok(value)
 }
 
 /// More sentences on fields than this would not fit in the headers of an answer.
-pub const WARNINGS_MAX: usize = 300;
+pub const WARNINGS_MAX: usize = 100;
 
 fn handled(wanted: &Wanted<'_>, why: &str) -> ApiError {
     let version = wanted.api_version.rsplit('/').next().unwrap_or_default();
@@ -283,4 +280,67 @@ pub fn check_custom_kind(wanted: &Wanted<'_>, api_version: &str, kind: &str, val
     }
     let group = wanted.api_version.split_once('/').map_or("", |(group, _)| group);
     Err(ApiError::invalid(Qualified { group, name: wanted.kind }, object::name(value), &errors))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use http_body_util::{BodyExt, Full};
+    use serde_json::Value;
+
+    use crate::{access::User, cluster::Cluster, http::Peer};
+
+    /// The code, the message and the warnings that a config map is answered with.
+    async fn post(validation: &str, media_type: &str, body: &str) -> (u16, String, Vec<String>) {
+        let user = User { groups: vec!["system:masters".into()], ..User::default() };
+        let request = Request::post(format!(
+            "/api/v1/namespaces/default/configmaps?dryRun=All&fieldValidation={validation}"
+        ))
+        .header("content-type", media_type)
+        .body(Full::<bytes::Bytes>::from(body.to_owned()))
+        .unwrap();
+        let answer = Cluster::new().handle(request, Peer::User(user.into())).await;
+        let (parts, body) = answer.into_parts();
+        let warnings = parts.headers.get_all("warning").iter();
+        let warnings = warnings.map(|warning| warning.to_str().unwrap().to_owned()).collect();
+        let body: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+        (parts.status.as_u16(), body["message"].as_str().unwrap_or_default().to_owned(), warnings)
+    }
+
+    const JSON: &str = r#"{"zzz": 1, "metadata": {"name": "a"}, "data": {"b": "1", "b": "2"}, "aaa": 1}"#;
+    const YAML: &str = "zzz: 1\nmetadata: {name: a}\ndata:\n  b: '1'\n  b: '2'\nzzz: 2\naaa: 1\n";
+
+    #[tokio::test]
+    async fn strict_errors_are_told_in_one_sentence() {
+        let of = "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: ";
+        let (code, message, _) = post("Strict", "application/json", JSON).await;
+        let told = r#"unknown field "zzz", duplicate field "data.b", unknown field "aaa""#;
+        assert_eq!((code, message), (400, format!("{of}{told}")));
+        let (code, message, _) = post("Strict", "application/yaml", YAML).await;
+        let told = "yaml: unmarshal errors:\n  line 5: key \"b\" already set in map\n  \
+                    line 6: key \"zzz\" already set in map, unknown field \"aaa\", unknown field \"zzz\"";
+        assert_eq!((code, message), (400, format!("{of}{told}")));
+    }
+
+    #[tokio::test]
+    async fn strict_errors_are_warnings_one_by_one() {
+        let (code, _, warnings) = post("Warn", "application/json", JSON).await;
+        assert_eq!(code, 201);
+        let told = [
+            r#"299 - "unknown field \"zzz\"""#,
+            r#"299 - "duplicate field \"data.b\"""#,
+            r#"299 - "unknown field \"aaa\"""#,
+        ];
+        assert_eq!(warnings, told);
+        let (code, _, warnings) = post("Warn", "application/yaml", YAML).await;
+        assert_eq!(code, 201);
+        let told = [
+            r#"299 - "line 5: key \"b\" already set in map""#,
+            r#"299 - "line 6: key \"zzz\" already set in map""#,
+            r#"299 - "unknown field \"aaa\"""#,
+            r#"299 - "unknown field \"zzz\"""#,
+        ];
+        assert_eq!(warnings, told);
+        assert_eq!(post("Ignore", "application/json", JSON).await.2, [""; 0]);
+    }
 }

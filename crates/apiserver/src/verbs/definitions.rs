@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::pipeline;
+use super::versions;
 use crate::{
     cluster::Shared,
     kinds::{
@@ -56,7 +56,7 @@ async fn round(cluster: &Shared, now: Timestamp) -> bool {
             resource: STORAGE.into(),
             key: object.key.clone(),
             expected: Expected::Revision(object.revision),
-            object: next.map(|next| pipeline::draft(&resource, next)),
+            object: next.map(|next| versions::draft(&resource, next)),
         };
         match cluster.storage().commit(change).await {
             Ok(_) => wrote = true,

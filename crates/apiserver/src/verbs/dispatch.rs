@@ -1,6 +1,8 @@
 //! Which function answers a request on a resource.
 
-use super::{Answer, Call, create, definitions, delete, patch, read, scale, subresources, update, watch};
+use super::{
+    Answer, Call, create, definitions, delete, patch, read, scale, streams, subresources, update, watch,
+};
 use crate::{
     kinds::Part,
     status::{ApiError, ApiResult},
@@ -76,8 +78,8 @@ async fn on_subresource(call: &mut Call<'_>, verb: &str, name: &str) -> ApiResul
         ("scale", "patch") => scale::patch(call).await,
         ("binding", "create") => subresources::bind(call).await,
         ("eviction", "create") => subresources::evict(call).await,
-        ("log", "get") => subresources::log(call),
-        ("exec" | "attach" | "portforward" | "proxy", _) => subresources::connect(call),
+        ("log", "get") => streams::log(call),
+        ("exec" | "attach" | "portforward" | "proxy", _) => streams::connect(call),
         ("token", "create") => Err(ApiError::new(
             501,
             "NotImplemented",

@@ -16,8 +16,10 @@ mod patch;
 mod pipeline;
 mod read;
 mod scale;
+mod streams;
 mod subresources;
 mod update;
+mod versions;
 mod watch;
 
 use std::sync::Arc;
@@ -27,7 +29,10 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use self::{dispatch::call, pipeline::draft};
+pub use self::{
+    dispatch::call,
+    versions::{decode, draft},
+};
 use crate::{
     access::User,
     cluster::Shared,
@@ -149,18 +154,4 @@ impl Call<'_> {
     pub fn decode(&self, object: &Object) -> Value {
         decode(&self.resource, object)
     }
-}
-
-/// A stored object as a value of `resource`'s version.
-pub fn decode(resource: &Resource, object: &Object) -> Value {
-    let mut value = object.decode();
-    if resource.storage_version == resource.api_version {
-        return value;
-    }
-    if let Some(conversion) = resource.conversion {
-        return (conversion.from_storage)(value);
-    }
-    // Versions without a conversion differ in their name alone.
-    crate::machinery::object::map_mut(&mut value).insert("apiVersion".into(), (*resource.api_version).into());
-    value
 }

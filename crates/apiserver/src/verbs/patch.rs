@@ -64,7 +64,7 @@ pub async fn patch(call: &mut Call<'_>, part: Part) -> ApiResult<Answer> {
         check_identity(call, old, new)
     })
     .await?;
-    Ok(update::answer(call, replaced, options.dry_run))
+    Ok(update::answer(replaced, options.dry_run))
 }
 
 /// The options of a patch.
@@ -195,7 +195,7 @@ async fn apply_patch(call: &mut Call<'_>, part: Part, options: &WriteOptions) ->
         let replaced =
             pipeline::replace(call, part, options, Ownership::Settled, |call, old| merge(call, Some(old)))
                 .await?;
-        return Ok(update::answer(call, replaced, options.dry_run));
+        return Ok(update::answer(replaced, options.dry_run));
     }
     Err(ApiError::modified(resource.qualified(), &call.target.name))
 }

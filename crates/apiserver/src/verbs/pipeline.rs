@@ -5,14 +5,14 @@ use std::{collections::HashSet, sync::Arc};
 
 use serde_json::{Map, Value, json};
 
-use super::Call;
+use super::{Call, versions};
 use crate::{
     admission,
     http::query::WriteOptions,
     kinds::{Part, Resource, Strategy, definitions, strategy::Generation},
-    machinery::{FieldErrors, apply, conform, metadata, object},
+    machinery::{FieldErrors, apply, metadata, object},
     status::{ApiError, ApiResult},
-    storage::{Change, CommitError, Draft, Expected, Object, Terms},
+    storage::{Change, CommitError, Expected, Object},
 };
 
 /// How often a write that was overtaken is tried again, before the caller is told.
@@ -199,60 +199,6 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part
     errors
 }
 
-/// Encodes an object for storage, in the storage version.
-pub fn draft(resource: &Resource, mut value: Value) -> Draft {
-    if resource.storage_version == resource.api_version {
-        let terms = terms(resource, &value);
-        return Draft::new(&value, terms);
-    }
-    match resource.conversion {
-        Some(conversion) => value = (conversion.to_storage)(value),
-        None => {
-            object::map_mut(&mut value).insert("apiVersion".into(), (*resource.storage_version).into());
-        }
-    }
-    // Selectors ask by the names that the storage version has.
-    let stored_as = crate::kinds::table::of_kind(&resource.storage_version, &resource.kind);
-    let terms = terms(stored_as.as_deref().unwrap_or(resource), &value);
-    Draft::new(&value, terms)
-}
-
-/// What selectors may ask of an object.
-fn terms(resource: &Resource, value: &Value) -> Terms {
-    let labels = object::labels(value)
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
-    let fields: Vec<(&str, String)> = resource
-        .selectable_fields
-        .iter()
-        .filter(|field| !field.starts_with("metadata."))
-        .filter_map(|field| Some((&**field, field_text(resource, value, field)?)))
-        .collect();
-    Terms::new(labels, fields.iter().map(|(name, value)| (*name, value.as_str())))
-}
-
-/// Selectable fields that are not called what they are.
-const FIELD_ALIASES: &[(&str, &str)] =
-    &[("status.successful", "status.succeeded"), ("source", "source.component")];
-
-fn field_text(resource: &Resource, value: &Value, field: &str) -> Option<String> {
-    let path = FIELD_ALIASES.iter().find(|(alias, _)| *alias == field).map_or(field, |(_, path)| path);
-    let (mut value, mut schema) = (Some(value), Some(&*resource.schema));
-    for part in path.split('.').filter(|part| !part.is_empty()) {
-        value = value.and_then(|value| value.get(part));
-        schema = schema.and_then(|schema| schema.child(part));
-    }
-    match (value, schema.map(crate::machinery::Schema::shape)) {
-        (Some(Value::String(text)), _) => Some(text.clone()),
-        (Some(Value::Bool(flag)), _) => Some(flag.to_string()),
-        (Some(Value::Number(number)), _) => Some(number.to_string()),
-        (_, Some(crate::machinery::schema::Shape::Boolean)) => Some("false".into()),
-        (_, Some(crate::machinery::schema::Shape::Integer(_))) => Some("0".into()),
-        _ => None,
-    }
-}
-
 /// Writes an object, and tells conflicts in the API's words.
 pub async fn commit(
     call: &Call<'_>,
@@ -264,7 +210,7 @@ pub async fn commit(
         resource: call.resource.storage.clone(),
         key: key.clone(),
         expected,
-        object: value.map(|value| draft(&call.resource, value)),
+        object: value.map(|value| versions::draft(&call.resource, value)),
     };
     call.cluster.storage().commit(change).await
 }
@@ -438,12 +384,10 @@ pub struct Replaced {
 /// The normal form once more, after kinds and admission have touched the object.
 pub fn conform_again(call: &Call<'_>, mut value: Value) -> Value {
     let map = object::map_mut(&mut value);
-    let (api_version, kind) = (map.remove("apiVersion"), map.remove("kind"));
-    // It conformed when it was decoded; what strategies add is of the right types.
-    let _ = conform::conform(&call.resource.schema, &mut value);
-    let map = object::map_mut(&mut value);
-    map.insert("apiVersion".into(), api_version.unwrap_or_else(|| (&*call.resource.api_version).into()));
-    map.insert("kind".into(), kind.unwrap_or_else(|| (&*call.resource.kind).into()));
+    for (field, own) in [("apiVersion", &call.resource.api_version), ("kind", &call.resource.kind)] {
+        map.entry(field).or_insert_with(|| (**own).into());
+    }
+    versions::conform_typed(&call.resource.schema, &mut value);
     value
 }
 

@@ -1,4 +1,4 @@
-//! Actions on pods and answers that are not kept: binding, eviction, logs, reviews.
+//! Actions on pods and answers that are not kept: binding, eviction, reviews.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::{
     pipeline::{self, Ownership, Preconditions},
 };
 use crate::{
-    http::query::{FieldValidation, WriteOptions},
+    http::query::WriteOptions,
     kinds::{Part, Resource, workloads::pod::binding},
     machinery::{FieldErrors, builtin, object, selector::LabelSelector},
     status::{ApiError, ApiResult, Qualified},
@@ -28,9 +28,16 @@ pub fn is_binding(call: &Call<'_>) -> bool {
 
 /// Answers a review.
 pub fn review(call: &mut Call<'_>) -> ApiResult<Answer> {
-    call.query.write_options("CreateOptions")?;
+    let options = call.query.write_options("CreateOptions")?;
     let resource = call.resource.clone();
-    let asked = body::object(call, &Wanted::resource(&resource), FieldValidation::Warn)?;
+    let mut asked = body::object(call, &Wanted::resource(&resource), options.field_validation)?;
+    // What only the server says of an object is not there to be refused.
+    let metadata = object::metadata_mut(&mut asked);
+    for field in ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        metadata.remove(field);
+    }
+    pipeline::settle_namespace(call, &mut asked)?;
+    pipeline::own_fields(call, None, &mut asked, Part::Main, &options);
     let body = call.cluster.review(&resource.kind, asked, call.user, &call.target.namespace)?;
     Ok(Answer::Other { code: 201, body })
 }
@@ -243,41 +250,4 @@ async fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> ApiRes
     })
     .await
     .map(|_| ())
-}
-
-/// The log of a container: pods of simulated nodes write none.
-pub fn log(call: &Call<'_>) -> ApiResult<Answer> {
-    let pod = pod_of(call)?;
-    let container = call.query.get("container");
-    let names: Vec<&str> = ["containers", "initContainers", "ephemeralContainers"]
-        .iter()
-        .flat_map(|list| pod["spec"][*list].as_array().into_iter().flatten())
-        .filter_map(|container| container["name"].as_str())
-        .collect();
-    if !container.is_empty() && !names.contains(&container) {
-        let why = format!("container {container} is not valid for pod {}", call.target.name);
-        return Err(ApiError::bad_request(why));
-    }
-    let assigned = pod["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
-    Ok(Answer::Text(if assigned { 200 } else { 204 }, String::new()))
-}
-
-/// Streams into containers and to ports: there is nothing behind them on simulated nodes.
-pub fn connect(call: &Call<'_>) -> ApiResult<Answer> {
-    let pod = pod_of(call)?;
-    let name = &call.target.name;
-    if pod["spec"]["nodeName"].as_str().is_none_or(str::is_empty) {
-        return Err(ApiError::bad_request(format!("pod {name} does not have a host assigned")));
-    }
-    let what = &call.target.subresource;
-    let why = format!("{what}: {name} runs on a simulated node, which has no containers to connect to");
-    Err(ApiError::new(501, "NotImplemented", why))
-}
-
-fn pod_of(call: &Call<'_>) -> ApiResult<Value> {
-    let snapshot = call.cluster.storage().snapshot();
-    match snapshot.get(&call.resource.storage, &call.key()) {
-        Some(stored) => Ok(stored.decode()),
-        None => Err(ApiError::not_found(call.resource.qualified(), &call.target.name)),
-    }
 }

@@ -55,16 +55,15 @@ pub async fn update_object(
         Ok(value.clone())
     })
     .await?;
-    Ok(answer(call, replaced, options.dry_run))
+    Ok(answer(replaced, options.dry_run))
 }
 
 /// The object that a replacement left.
-pub fn answer(call: &Call<'_>, replaced: pipeline::Replaced, dry_run: bool) -> Answer {
-    let as_stored = call.resource.storage_version == call.resource.api_version;
-    if as_stored && !dry_run && !replaced.deleted {
-        Answer::Stored { code: 200, object: replaced.stored }
-    } else {
+pub fn answer(replaced: pipeline::Replaced, dry_run: bool) -> Answer {
+    if dry_run || replaced.deleted {
         Answer::Object { code: 200, object: replaced.value }
+    } else {
+        Answer::Stored { code: 200, object: replaced.stored }
     }
 }
 

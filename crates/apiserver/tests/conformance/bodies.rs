@@ -1,7 +1,7 @@
 //! The bodies of a recording's steps as they were sent: with the fields in their order, which a strict decoder tells
 //! errors by, and with the spaces that Python puts between them, which errors quote.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::{
     Deserialize,
@@ -95,7 +95,7 @@ fn text(text: &str) -> String {
         } else {
             let mut units = [0; 2];
             for unit in character.encode_utf16(&mut units) {
-                quoted.push_str(&format!("\\u{unit:04x}"));
+                write!(quoted, "\\u{unit:04x}").unwrap();
             }
         }
     }

@@ -53,6 +53,8 @@ pub struct BenchArguments {
 /// What can be measured, in the order in which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Name {
+    /// The first `Cluster::new()` of a process in Rust, until it has answered a write (with --spawn: of this program).
+    FirstCluster,
     /// From the start of the process to the first 200 of /readyz.
     Ready,
     /// Resident memory of a server that holds nothing yet.

@@ -13,6 +13,7 @@ use super::{
     clock,
     connection::Connection,
     fan_out,
+    first_cluster::{self, Times},
     load::{Load, Samples},
     objects,
     report::{Bar, Figure, Measure},
@@ -26,6 +27,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 struct Scale {
+    processes: u64,
     starts: u64,
     config_maps: u64,
     lists: u64,
@@ -39,6 +41,7 @@ struct Scale {
 }
 
 const FULL: Scale = Scale {
+    processes: 21,
     starts: 7,
     config_maps: 10_000,
     lists: 21,
@@ -51,6 +54,7 @@ const FULL: Scale = Scale {
 };
 
 const SMOKE: Scale = Scale {
+    processes: 1,
     starts: 1,
     config_maps: 100,
     lists: 3,
@@ -77,6 +81,12 @@ struct Bench<'a> {
 /// Measures all that is asked for; gives the server's URL and the figures.
 pub async fn measure(arguments: &BenchArguments) -> Result<(String, Vec<Measure>)> {
     let scale = if arguments.smoke { SMOKE } else { FULL };
+    let mut first_clusters = Vec::new();
+    if arguments.spawn.is_some() && arguments.wants(Name::FirstCluster) {
+        // Before there is a server to share the machine with.
+        say("making the first clusters of processes");
+        first_clusters = (0..scale.processes).map(|_| first_cluster::spawn()).collect::<Result<_>>()?;
+    }
     let mut starts = Vec::new();
     let mut server = None;
     if let Some(command) = &arguments.spawn {
@@ -97,6 +107,9 @@ pub async fn measure(arguments: &BenchArguments) -> Result<(String, Vec<Measure>
     let prefix = format!("bench-{}", process::id());
     let mut bench = Bench { arguments, scale, target, server, prefix, filled: false, measures: Vec::new() };
     let url = bench.server.as_ref().map_or_else(|| bench.target.url(""), |server| server.url.clone());
+    if !first_clusters.is_empty() {
+        bench.first_cluster(&first_clusters);
+    }
     if arguments.wants(Name::Ready) && !starts.is_empty() {
         bench.ready(starts);
     }
@@ -140,6 +153,20 @@ impl Bench<'_> {
             self.pods().await?;
         }
         Ok(())
+    }
+
+    fn first_cluster(&mut self, processes: &[Times]) {
+        let samples = |time: fn(&Times) -> Duration| Samples::of(processes.iter().map(time).collect());
+        let median_us = |time| samples(time).percentile(50).as_nanos() as f64 / 1e3;
+        let used = samples(|times| times.used);
+        let note = format!(
+            "first Cluster::new() + first create, with a get between, median of {} processes; new() alone {:.0} us, the \
+             next one {:.1} us",
+            used.count(),
+            median_us(|times| times.new),
+            median_us(|times| times.next)
+        );
+        self.push("first-cluster", &used, Duration::from_millis(1), note);
     }
 
     fn ready(&mut self, starts: Vec<(Duration, Duration)>) {

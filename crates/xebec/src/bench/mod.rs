@@ -14,6 +14,7 @@ mod arguments;
 mod clock;
 mod connection;
 mod fan_out;
+pub mod first_cluster;
 mod load;
 mod measures;
 mod objects;

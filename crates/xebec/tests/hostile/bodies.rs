@@ -134,14 +134,18 @@ fn fields_given_twice_are_told_and_counted() {
         }
     }
     // Long paths, many times.
-    let long = format!(
-        "{{\"metadata\":{{\"name\":\"c\"}},\"{}\":{{{}}}}}",
+    let schema = format!(
+        "{{\"properties\":{{\"{}\":{{{}}}}}}}",
         "x".repeat(100_000),
         twice_each(900, "").trim_end_matches(',')
     );
-    for path in [MAPS, &strict] {
-        let outcome = server.send(&request("POST", path, JSON, long.as_bytes()));
-        assert_eq!(outcome.code(), 400);
+    let versions = format!("[{{\"schema\":{{\"openAPIV3Schema\":{schema}}}}}]");
+    let long = format!("{{\"metadata\":{{\"name\":\"c\"}},\"spec\":{{\"versions\":{versions}}}}}");
+    for (validation, code) in [("Strict", 400), ("Warn", 422)] {
+        let path =
+            format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions?fieldValidation={validation}");
+        let outcome = server.send(&request("POST", &path, JSON, long.as_bytes()));
+        assert_eq!(outcome.code(), code);
         assert!(outcome.body().len() < 4 << 20, "{} bytes", outcome.body().len());
         server.is_unharmed("long paths of fields given twice");
     }

@@ -9,6 +9,7 @@
 
 mod bodies;
 mod connections;
+mod limits;
 mod patches;
 mod paths;
 #[path = "../process/mod.rs"]

@@ -304,7 +304,7 @@ impl Client {
 
 /// The first whole answer of `bytes`: how long it is, its code, and its body.
 fn answer(bytes: &[u8], at_end: bool) -> Option<(usize, u16, String)> {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut headers = [httparse::EMPTY_HEADER; 100];
     let mut head = httparse::Response::new(&mut headers);
     let Ok(httparse::Status::Complete(start)) = head.parse(bytes) else { return None };
     let code = head.code?;

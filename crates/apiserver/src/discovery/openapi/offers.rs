@@ -7,7 +7,10 @@ use super::{
     operations::{Answer, Body, META, Names, OBJECT, Operation, Parameter, Paths, camel, identifier, root},
     texts,
 };
-use crate::{discovery::lists, kinds::Resource};
+use crate::{
+    discovery::lists,
+    kinds::{Resource, Text},
+};
 
 const ANYTHING: &[&str] = &["*/*"];
 const STREAM: &[&str] = &[
@@ -226,7 +229,7 @@ impl<'a> Writer<'a> {
         &self,
         path: &str,
         part: &str,
-        verbs: &[Box<str>],
+        verbs: &[Text],
         definition: &str,
         kind_json: &Value,
         paths: &mut Paths,

@@ -188,7 +188,7 @@ fn widget() -> Arc<Resource> {
         group: "".into(),
         version: "".into(),
         kind: "Widget".into(),
-        verbs: vec!["get".into(), "patch".into(), "update".into()],
+        verbs: vec!["get".into(), "patch".into(), "update".into()].into(),
     };
     let scale = Subresource {
         name: "scale".into(),
@@ -204,8 +204,8 @@ fn widget() -> Arc<Resource> {
         kind: "Widget".into(),
         list_kind: "WidgetList".into(),
         api_version: "stable.example.com/v1".into(),
-        subresources: vec![scale, status],
-        selectable_fields: vec!["metadata.name".into(), "spec.size".into()],
+        subresources: vec![scale, status].into(),
+        selectable_fields: vec!["metadata.name".into(), "spec.size".into()].into(),
         type_name: None,
         schema: Arc::new(schema),
         ..(**base).clone()

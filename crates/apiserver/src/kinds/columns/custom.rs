@@ -13,23 +13,13 @@ use super::{
 /// The columns of a version of a custom resource, from that version's entry in its definition. A path that cannot
 /// be read ends the columns, as in Kubernetes.
 pub fn columns(version: &Value) -> Vec<Column> {
-    let mut columns = vec![Column {
-        name: "Name".into(),
-        type_: "string".into(),
-        format: "name".into(),
-        priority: 0,
-        json_path: None,
-        description: None,
-    }];
+    let mut columns = vec![Column::new("Name", "string", "name", 0)];
     let additional = super::read::items(version, "additionalPrinterColumns");
     if additional.is_empty() {
         columns.push(Column {
-            name: "Age".into(),
-            type_: "date".into(),
-            format: "".into(),
-            priority: 0,
             json_path: Some(".metadata.creationTimestamp".into()),
             description: Some(descriptions::of("", "", "Age").into()),
+            ..Column::new("Age", "date", "", 0)
         });
     }
     for column in additional {
@@ -42,11 +32,11 @@ pub fn columns(version: &Value) -> Vec<Column> {
             description => description.to_owned(),
         };
         columns.push(Column {
-            name: text(column, "name").into(),
-            type_: text(column, "type").into(),
-            format: text(column, "format").into(),
+            name: text(column, "name").to_owned().into(),
+            type_: text(column, "type").to_owned().into(),
+            format: text(column, "format").to_owned().into(),
             priority: i32::try_from(number(column, "priority")).unwrap_or_default(),
-            json_path: Some(path.into()),
+            json_path: Some(path.to_owned().into()),
             description: Some(description.into()),
         });
     }

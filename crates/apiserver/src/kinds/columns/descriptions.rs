@@ -24,7 +24,7 @@ mod tests {
     #[test]
     fn columns_have_a_description() {
         for resource in RESOURCES.iter() {
-            for column in &resource.columns {
+            for column in &*resource.columns {
                 let silent = &*resource.kind == "RuntimeClass" && &*column.name == "Handler";
                 let description = of(&resource.group, &resource.kind, &column.name);
                 assert_eq!(description.is_empty(), silent, "{} {}", resource.kind, column.name);

@@ -154,8 +154,11 @@ impl<'a> Printer<'a> {
             Some(row) => Source::Row(row),
             None => Source::Default,
         };
-        let columns = match resource.columns.as_slice() {
-            [] => Cow::Owned(vec![column("Name", "string", "name"), column("Created At", "date", "")]),
+        let columns = match &*resource.columns {
+            [] => Cow::Owned(vec![
+                Column::new("Name", "string", "name", 0),
+                Column::new("Created At", "date", "", 0),
+            ]),
             columns => Cow::Borrowed(columns),
         };
         let conversion = resource.conversion;
@@ -165,10 +168,10 @@ impl<'a> Printer<'a> {
     /// Shows bodies of the subresource `scale`.
     pub fn of_scale() -> Printer<'static> {
         let columns = vec![
-            column("Name", "string", ""),
-            column("Desired", "integer", ""),
-            column("Available", "integer", ""),
-            column("Age", "string", ""),
+            Column::new("Name", "string", "", 0),
+            Column::new("Desired", "integer", "", 0),
+            Column::new("Available", "integer", "", 0),
+            Column::new("Age", "string", "", 0),
         ];
         let (group, kind, source) = (SCALE.group, SCALE.kind, Source::Row(&SCALE));
         Printer { group, kind, columns: Cow::Owned(columns), source, conversion: None }
@@ -212,11 +215,6 @@ fn paths(columns: &[Column]) -> Vec<(JsonPath, &str)> {
         .iter()
         .filter_map(|column| Some((JsonPath::parse(column.json_path.as_deref()?).ok()?, &*column.type_)))
         .collect()
-}
-
-fn column(name: &str, type_: &str, format: &str) -> Column {
-    let (name, type_, format) = (name.into(), type_.into(), format.into());
-    Column { name, type_, format, priority: 0, json_path: None, description: None }
 }
 
 /// The time of creation itself, which Go writes even where there is none.

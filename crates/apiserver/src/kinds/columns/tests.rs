@@ -384,7 +384,7 @@ fn custom_resources_show_what_their_definition_says() {
         {"name": "Size", "type": "integer", "jsonPath": ".spec.size", "description": "How large."},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}]});
     let base = resource("", "v1", "ConfigMap").clone();
-    let custom = Resource { type_name: None, columns: custom_columns(&version), ..base };
+    let custom = Resource { type_name: None, columns: custom_columns(&version).into(), ..base };
     let object = json!({"metadata": {"name": "w", "creationTimestamp": CREATED}, "spec": {"size": 3}});
     let options = TableOptions { headers: true, ..options() };
     let table = table_of_object(&Printer::of(&custom), &object, &options);

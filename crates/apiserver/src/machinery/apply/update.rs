@@ -192,6 +192,10 @@ impl FieldManager {
     fn compare(&self, api_version: &str, old: &Value, new: &Value) -> Result<Comparison, SchemaErrors> {
         let version = self.version(api_version).unwrap_or(&self.version);
         let (old, new) = (self.converted(old, api_version), self.converted(new, api_version));
+        if api_version != self.api_version && !version.is_built_in() {
+            validate(version.of(), &old, true)?;
+            validate(version.of(), &new, true)?;
+        }
         let compared = compare(version.of(), &old, &new)?;
         Ok(Comparison {
             changed: version.filter.apply(compared.changed),

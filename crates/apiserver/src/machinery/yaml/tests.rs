@@ -415,3 +415,19 @@ proptest! {
         let _ = read(&text);
     }
 }
+
+/// As `sigs.k8s.io/yaml` reads them: a second anchor or tag belongs to another node, so that the first has none of its
+/// own; before the root, that is the whole document.
+#[test]
+fn a_node_has_one_anchor() {
+    for text in
+        ["a: &x &y 1", "a: &x &y\n  c: 1", "a: &x !!str &y 1", "a: !!str !!str 1", "a: &x *y", "&a &b c: 1"]
+    {
+        assert_eq!(read(text).unwrap_err(), "yaml: did not find expected key", "{text}");
+    }
+    assert_eq!(read("- &x &y z").unwrap_err(), "yaml: did not find expected '-' indicator");
+    assert_eq!(read("x: 1\na: &b\n  &c\n  d: 1").unwrap_err(), "yaml: line 2: did not find expected key");
+    assert_eq!(value("&a &b {x: 1}"), Value::Null);
+    assert_eq!(value("&a\n&b c: 1"), json!({"c": 1}));
+    assert_eq!(value("a: &x\nb: 1"), json!({"a": null, "b": 1}));
+}
