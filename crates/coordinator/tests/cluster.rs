@@ -5,16 +5,13 @@ mod live;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use kube::Resource;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Client, Resource};
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
-use xebec_apiserver::Cluster;
 use xebec_coordinator::{
     BoxError, Context, Coordinator, Event, EventRecord, Key, Observer, ObserverSpec, Plan, View, Watch,
     Write, reference_to,
@@ -91,7 +88,7 @@ async fn replica_sets_get_exactly_the_pods_they_want() {
         };
         coordinator.callback(spec.edges(64), census).unwrap();
     };
-    with(add, |coordinator, client| async move {
+    live::with(add, |coordinator, client| async move {
         let sets: Api<ReplicaSet> = Api::namespaced(client.clone(), "default");
         let pods: Api<Pod> = Api::namespaced(client, "default");
         for number in 0..10 {
@@ -157,7 +154,7 @@ impl Observer for Greeter {
 #[tokio::test]
 async fn selectors_select_and_own_writes_are_seen_through_them() {
     let add = |coordinator: &Coordinator| coordinator.observe(Greeter).unwrap();
-    with(add, |coordinator, client| async move {
+    live::with(add, |coordinator, client| async move {
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let maps: Api<ConfigMap> = Api::namespaced(client, "default");
         let label = |text: Option<&str>| {

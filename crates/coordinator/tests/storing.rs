@@ -10,12 +10,9 @@ use std::time::Duration;
 
 use fake::{CONFIG_MAPS, Fake, PODS, Run};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-use xebec_apiserver::Cluster;
 use xebec_coordinator::{Context, Coordinator, Event, Kind, ObserverSpec, Projection, Watch, WatchState};
 
 /// What a callback was told: the kind of change, the version, and the object as it was kept.
