@@ -96,7 +96,7 @@ pub fn pod(number: u64, value: u64) -> Value {
             "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
         })
     };
-    let containers = vec![container(&mut its, &app, 9)];
+    let containers = vec![container(&mut its, &app, 11)];
     json!({
         "apiVersion": "v1",
         "kind": "Pod",

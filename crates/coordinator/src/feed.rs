@@ -56,9 +56,9 @@ struct Subscriber {
 }
 
 /// How much that was told may wait to be packed.
-const HOT_BYTES_MAX: usize = 32 << 20;
+const HOT_BYTES_MAX: usize = 16 << 20;
 /// How much is packed before it is looked whether there is news.
-const COOL_COUNT: usize = 8;
+const COOL_COUNT: usize = 16;
 
 enum Inbox {
     Levels(PendingSet),

@@ -89,6 +89,8 @@ const OPEN_MAX: Duration = Duration::from_secs(5);
 /// A watch that lasted this long has not failed, even if it told nothing.
 const LONG: Duration = Duration::from_mins(1);
 
+/// After how long without news what was told is packed.
+const LULL: Duration = Duration::from_millis(20);
 /// How long a server may say nothing within a watch list before it counts as one that ignores what it does not know,
 /// and so never says where the list ends.
 const LIST_SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -275,6 +277,7 @@ impl Task {
             Lines::open(&self.runtime, source, Some(version), parser, &self.random).await?
         };
         self.feed.opened();
+        let mut lull = Lull::default();
         loop {
             let line = tokio::select! {
                 biased;
@@ -285,7 +288,7 @@ impl Task {
                     continue;
                 }
                 line = lines.next() => line?,
-                () = self.quiet() => {
+                () = lull.come(&self.feed, &self.runtime) => {
                     self.feed.cool();
                     tokio::task::yield_now().await; // others come first
                     continue;
@@ -300,17 +303,42 @@ impl Task {
                 Line::Error(status) => return Err(WatchError::Status(status.clone())),
                 Line::Unknown => continue,
             }
+            lull.end();
             self.feed.tell(line);
             if self.feed.is_hot(true) {
                 self.feed.cool();
             }
         }
     }
+}
 
-    /// Completes at once if there is something to pack, else never.
-    async fn quiet(&self) {
-        if !self.feed.is_hot(false) {
+/// Waits for a moment in which there is no news: then what was told is packed.
+#[derive(Default)]
+struct Lull {
+    /// There was news since the wait began.
+    news: bool,
+    wait: Option<futures::future::BoxFuture<'static, ()>>,
+    /// There was none for long enough.
+    lasts: bool,
+}
+
+impl Lull {
+    fn end(&mut self) {
+        (self.news, self.lasts) = (true, false);
+    }
+
+    /// Completes when there is something to pack, and no news to tell first. Nothing is lost if the future is dropped.
+    async fn come(&mut self, feed: &Feed, runtime: &Runtime) {
+        if !feed.is_hot(false) {
             std::future::pending::<()>().await;
+        }
+        while !self.lasts {
+            if self.wait.is_none() {
+                self.news = false;
+            }
+            self.wait.get_or_insert_with(|| runtime.clock.sleep(LULL)).await;
+            self.wait = None;
+            self.lasts = !self.news;
         }
     }
 }
