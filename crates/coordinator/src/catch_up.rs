@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Backoff;
 use crate::feed::{Feed, Progress};
-use crate::listwatch::{Lines, WatchError};
+use crate::reading::{Lines, WatchError};
 use crate::runtime::Runtime;
 use crate::wire::Line;
 

@@ -168,6 +168,7 @@ mod plan;
 mod planning;
 mod probe;
 mod pure;
+mod reading;
 mod ready;
 mod record;
 mod recorder;

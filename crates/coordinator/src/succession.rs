@@ -62,8 +62,7 @@ pub(crate) fn subscribe(
 ) -> Vec<Arc<Subscription>> {
     let kept = |wanted: &Wanted| known?.iter().find(|known| known.is_for(wanted)).map(Arc::clone);
     let subscribe = |wanted: Wanted| {
-        kept(&wanted)
-            .unwrap_or_else(|| Arc::new(feeds.subscribe(wanted, spec.delivery.clone(), Arc::clone(signal))))
+        kept(&wanted).unwrap_or_else(|| Arc::new(feeds.subscribe(wanted, spec.delivery, Arc::clone(signal))))
     };
     Wanted::all(&spec.watches).into_iter().map(subscribe).collect()
 }

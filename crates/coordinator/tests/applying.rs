@@ -148,7 +148,9 @@ struct Labels;
 
 impl Observer for Labels {
     fn spec(&self) -> ObserverSpec {
-        ObserverSpec::new("labels", "").watch(Watch::of::<Pod>()).watch(Watch::of::<ConfigMap>())
+        ObserverSpec::new("labels", "")
+            .watch(Watch::of::<Pod>())
+            .watch(Watch::of::<ConfigMap>().with_managed_fields())
     }
 
     fn wake(&self, event: &xebec_coordinator::Event, _view: &View) -> Vec<Key> {
