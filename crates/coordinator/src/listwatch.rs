@@ -31,7 +31,8 @@ pub(crate) enum WatchError {
 }
 
 impl WatchError {
-    fn code(&self) -> u16 {
+    /// The code of the server's answer; 0 if it gave none.
+    pub(crate) fn code(&self) -> u16 {
         match self {
             Self::Client(kube::Error::Api(status)) | Self::Status(status) => status.code,
             _ => 0,
