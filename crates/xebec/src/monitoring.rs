@@ -3,7 +3,7 @@
 //!
 //! Bounded against whoever can connect: so many connections, each one request with a small head, no body, and so long.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use hyper::{body::Incoming, client, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    task::AbortHandle,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use xebec_coordinator::Coordinator;
 
 use crate::{cli::MetricsAddress, status};
 
-/// How many connections there are at once; others wait until they are accepted.
+/// How many connections there are at once; one more ends the oldest, so that silent ones keep out no probe.
 const CONNECTIONS_MAX: usize = 64;
 /// How large the head of a request is at most.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -66,17 +66,18 @@ impl Monitoring {
 }
 
 async fn accept(listener: TcpListener, coordinator: Coordinator) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        // Never closed, so that there is a place sooner or later.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let coordinator = coordinator.clone();
-                tokio::spawn(async move {
-                    serve(stream, peer, coordinator).await;
-                    drop(place);
-                });
+                connections.retain(|connection| !connection.is_finished());
+                while connections.len() >= CONNECTIONS_MAX {
+                    if let Some(oldest) = connections.pop_front() {
+                        oldest.abort();
+                    }
+                }
+                let serving = tokio::spawn(serve(stream, peer, coordinator.clone()));
+                connections.push_back(serving.abort_handle());
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection for metrics");
