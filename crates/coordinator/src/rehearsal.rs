@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::entry::{Behaviour, Entry};
 use crate::listwatch::fetch;
+use crate::parser::Parser;
 use crate::runtime::Runtime;
-use crate::wire::{Page, Source};
+use crate::wire::{Page, Wanted};
 use crate::{Coordinator, Event, Key, Object, Plan, PlanError, RehearsalError, View, planning};
 
 /// What one observer sees of a cluster, and what it would do about it, see [`Coordinator::rehearse`].
@@ -34,10 +35,8 @@ impl Coordinator {
             return Err(PlanError::MakesNoPlans(observer.to_owned()).into());
         };
         let mut objects = Vec::new();
-        for watch in &entry.spec.watches {
-            for source in Source::of(watch) {
-                objects.extend(self.runtime.read(&source, watch.required).await?);
-            }
+        for wanted in Wanted::all(&entry.spec.watches) {
+            objects.extend(self.runtime.read(&wanted).await?);
         }
         let view = View::of(&entry.spec, self.runtime.clock.now(), objects.iter().cloned());
         let mut woken: BTreeMap<Key, Vec<Key>> = BTreeMap::new();
@@ -86,14 +85,17 @@ impl std::fmt::Debug for Rehearsal {
 
 impl Runtime {
     /// All objects of a source; none where its kind is missing or forbidden and that is no hindrance.
-    async fn read(&self, source: &Source, required: bool) -> Result<Vec<Object>, RehearsalError> {
+    async fn read(&self, wanted: &Wanted) -> Result<Vec<Object>, RehearsalError> {
+        let Wanted { source, detail, required } = wanted;
         let unreadable =
             |error: crate::BoxError| RehearsalError::Unreadable { what: source.to_string(), source: error };
+        let parser = Parser::new(source.kind.clone(), detail.clone());
         let mut objects = Vec::new();
         let mut token: Option<String> = None;
         loop {
-            let request = source.list(token.as_deref()).map_err(|error| unreadable(error.into()))?;
-            let Page { objects: page, continue_token, .. } = match fetch(self, request, source).await {
+            let request = source.list(detail.is_metadata(), token.as_deref());
+            let request = request.map_err(|error| unreadable(error.into()))?;
+            let Page { objects: page, continue_token, .. } = match fetch(self, request, &parser).await {
                 Ok(page) => page,
                 Err(error) if !required && matches!(error.code(), 403 | 404) => return Ok(Vec::new()),
                 Err(error) => return Err(unreadable(error.into())),

@@ -59,7 +59,7 @@ struct AtLeast {
 
 impl Observer for AtLeast {
     fn spec(&self) -> ObserverSpec {
-        ObserverSpec::new(self.name, "").watch(Watch::kind(widget_kind()))
+        ObserverSpec::new(self.name, "").watch(Watch::kind(widget_kind()).with_managed_fields())
     }
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use xebec_coordinator::{Detail, Health, LastError, LeadershipStatus, Status, WatchState};
+use xebec_coordinator::{Health, LastError, LeadershipStatus, Status, WatchState};
 
 use crate::{cli::StatusArguments, monitoring, output};
 
@@ -52,7 +52,7 @@ pub fn value(status: &Status) -> Value {
             "namespace": watch.namespace,
             "labels": watch.labels,
             "fields": watch.fields,
-            "metadataOnly": watch.detail == Detail::Metadata,
+            "keeps": watch.detail.to_string(),
             "state": state,
             "detail": detail,
             "observers": watch.observers,
@@ -155,7 +155,7 @@ fn text(value: &Value) -> String {
         if let Some(error) = leadership["lastError"]["message"].as_str() {
             line = format!("{line}; last error: {error}");
         }
-        text.push_str(&format!("\n{}\n", output::printable(&line)));
+        text = format!("{text}\n{}\n", output::printable(&line));
     }
     text
 }

@@ -42,6 +42,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "xebec-observers",
         ],
     ),
+    // Benchmarks measure what they name, and the server they run against.
+    ("xebec-bench-coordinator", &["xebec-apiserver", "xebec-coordinator"]),
     ("xtask", &[]),
 ];
 
