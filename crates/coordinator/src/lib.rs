@@ -105,6 +105,7 @@
 //!   [allows](ObserverSpec::hangs_after), restarts that observer alone. All this is counted in [`Coordinator::status`] and
 //!   [`Coordinator::metrics`], and a restart is told in a Kubernetes Event. [`Coordinator::why`] says of any key what woke
 //!   it and what it waits for.
+//! - [`Coordinator::rehearse`] says what an observer would do about a cluster, and writes nothing.
 //! - Observers are added, removed, [replaced](Coordinator::replace) and [reconfigured](Coordinator::reconfigure) while the
 //!   coordinator runs; no key that waits is lost by it, and none is served by two.
 //! - A kind that is missing or forbidden is a visible state ([`WatchState`]), is retried, and stops nothing else. A
@@ -172,6 +173,7 @@ mod reading;
 mod ready;
 mod record;
 mod recorder;
+mod rehearsal;
 mod release;
 mod replace;
 mod report;
@@ -198,7 +200,7 @@ pub use conditions::{ConditionError, Conditions, Truth};
 pub use context::Context;
 pub use coordinator::{Builder, Coordinator};
 pub use detail::{Detail, Projection};
-pub use error::{AddError, BoxError, PlanError, ReleaseError, RunError, WriteError};
+pub use error::{AddError, BoxError, PlanError, RehearsalError, ReleaseError, RunError, WriteError};
 pub use event::Event;
 pub use index::Index;
 pub use key::Key;
@@ -210,6 +212,7 @@ pub use ownership::{Dependent, OwnershipError, controller_ref, owned_by};
 pub use plan::{Emission, Plan, Step};
 pub use ready::Priority;
 pub use record::{EventRecord, Severity, reference_to};
+pub use rehearsal::Rehearsal;
 pub use report::own_pod;
 pub use spec::{Delivery, Freshness, ObserverSpec, OptionSpec, Right, Scope, Watch};
 pub use status::{Health, LastError, ObserverStatus, Status, WatchState, WatchStatus};
