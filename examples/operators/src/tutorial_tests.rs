@@ -93,7 +93,7 @@ impl Scenario for Exposing {
     fn steps(&self, random: &Random) -> Vec<Step> {
         let mut steps = Vec::new();
         for name in ["shop", "cart", "shop", "cart", "shop", "cart"] {
-            let labels = if random.number() % 3 == 0 { json!({}) } else { json!({"expose": "80"}) };
+            let labels = if random.number().is_multiple_of(3) { json!({}) } else { json!({"expose": "80"}) };
             let key = Key::new::<Deployment>("default", name);
             let fields = json!({
                 "metadata": {"labels": labels},

@@ -15,7 +15,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use running::{Running, of, with};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -101,8 +101,8 @@ async fn what_is_over_is_deleted_in_time() {
                 secrets.create(&PostParams::default(), &of(object)).await.unwrap();
             }
             let names = async || {
-                let maps = maps.list(&Default::default()).await.unwrap();
-                let secrets = secrets.list(&Default::default()).await.unwrap();
+                let maps = maps.list(&ListParams::default()).await.unwrap();
+                let secrets = secrets.list(&ListParams::default()).await.unwrap();
                 let names = maps.items.into_iter().map(|map| map.metadata.name.unwrap());
                 let mut names: Vec<_> = names.filter(|name| !name.starts_with("kube-")).collect();
                 names.extend(secrets.items.into_iter().map(|secret| secret.metadata.name.unwrap()));
