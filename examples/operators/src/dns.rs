@@ -6,7 +6,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
@@ -18,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use xebec_coordinator::{
     Action, Backoff, BoxError, Conditions, Context, Key, Object, ObserverSpec, Reconciler, Right, Truth,
-    Watch, Write,
+    Watch, Write, async_trait,
 };
 
 /// The finalizer of records.
