@@ -4,12 +4,40 @@
 //! coordinator executes. In flow changes of objects (list and watch, once for each kind and scope however many
 //! observers want it); out flow writes, events that observers emit for each other, and Kubernetes Events.
 //!
+//! # The way of an event
+//!
 //! ```text
-//!               list, watch                   Event                  keys
-//!  API server ─────────────► feed (store) ─┬─────────► wake ─► mailbox ─► plan ─► writes ─► API server
-//!                            one a kind    │  inbox    (pure)   first in  (pure)  emitted ─► other observers
-//!                            and scope     └─► …                first out         records ─► Kubernetes Events
+//!  API server ◄────────────────────────────────────────────────────────────────────────────┐
+//!      │ list and watch, once a kind and scope                                              │
+//!      ▼                                                                                    │
+//!  feed: the store (bytes, indexes, snapshots)                                              │
+//!      │ Event, into the inbox of each observer that wants it                               │
+//!  ┌ ─ ┼ ─ an observer ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ┐  │
+//!      ▼                                                                                    │
+//!  │ wake, and triggers by index: which keys; priority: how urgent            (pure)     │  │
+//!      │ keys                                                                               │
+//!  │   ▼                                                                                 │  │
+//!    desk: the mailbox, by priority and then first in, first out; a key waits at most once, │
+//!  │       held while its own writes are not in view, after a failure, until a time, or  │  │
+//!          while the lease does not give it to this replica                                 │
+//!  │   │ key, View                                                                       │  │
+//!      ▼                                                                                    │
+//!  │ plan, or finalize if the object is being deleted                         (pure)     │  │
+//!      │ Plan; the finalizer is added or removed, applies of what is applied are left out   │
+//!  └ ─ ┼ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ┘  │
+//!      ▼                                                                                    │
+//!  execute ─┬─ writes, while the lease surely holds ────────────────────────────────────────┤
+//!           ├─ records ──► Kubernetes Events ───────────────────────────────────────────────┘
+//!           └─ emitted ──► other observers
+//!
+//!  a write fails: refused (pure), back-off of the key │ a panic, a hang: this observer restarts, after a back-off
 //! ```
+//!
+//! Three shapes of observer go this way: an [`Observer`], which plans; a [`Reconciler`], which does what it does itself, as
+//! it speaks with something outside; and a [callback](Coordinator::callback), which is told of each event itself, of levels
+//! or of [every change](Delivery::Edges). What fails is one type an operation: [`AddError`] where a spec cannot be kept,
+//! [`DecodeError`] for an object that is not of the type asked for, [`WriteError`] for a write that was refused or fenced,
+//! [`PlanError`] for a question about an observer, [`RunError`] for the coordinator itself. Observers' own are [`BoxError`]s.
 //!
 //! # An observer
 //!
@@ -117,10 +145,11 @@
 //!
 //! # Where to start reading
 //!
-//! [`Observer`] and [`View`], then [`Plan`], [`Write`], [`Conditions`] and [`ownership`]; of the inside, `mailbox` (the
-//! queue), `desk` (all that is known of an observer's keys), `store` (a snapshot), `parser` (what is kept of an object),
-//! `feed` (a watch and its subscribers), `actor` (an observer at work), `succession` (one going on in the place of
-//! another).
+//! The repository has a tutorial (`docs/tutorial.md`), five operators (`examples/operators`), and pages for those who come
+//! from kube-rs or controller-runtime. Here: [`Observer`] and [`View`], then [`Plan`], [`Write`], [`Conditions`] and
+//! [`ownership`]; of the inside, `mailbox` (the queue), `desk` (all that is known of an observer's keys), `store` (a
+//! snapshot), `parser` (what is kept of an object), `feed` (a watch and its subscribers), `actor` (an observer at work),
+//! `succession` (one going on in the place of another).
 
 mod activity;
 mod actor;
@@ -193,6 +222,10 @@ mod weak;
 mod why;
 mod wire;
 mod write;
+
+/// For implementations of [`Reconciler`], so that they need no dependency of their own.
+#[doc(no_inline)]
+pub use async_trait::async_trait;
 
 pub use backoff::{Backoff, Random};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -228,6 +228,9 @@ impl<T: IntoAction, E: Into<BoxError>> IntoAction for Result<T, E> {
 
 /// The keys that events wake by default: an object of the primary kind wakes itself, any other its controller, before
 /// and after the change, if that is of the primary kind.
+///
+/// A controller is looked for in the namespace of the object; a primary kind that is cluster-scoped and controls
+/// namespaced objects needs a `wake` of its own, by [`Object::owners`].
 pub fn default_wake(event: &Event, view: &View) -> Vec<Key> {
     match view.primary() {
         Some(primary) if primary != event.kind() => event.controller_keys(primary),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::entry::{Behaviour, Entry};
-use crate::listwatch::fetch;
+use crate::reading::fetch;
 use crate::parser::Parser;
 use crate::runtime::Runtime;
 use crate::wire::{Page, Wanted};
