@@ -126,3 +126,54 @@ fn place_of(path: &str) -> (Option<&str>, &str) {
         [] => (None, ""),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_says_what_it_is_about() {
+        for (path, namespace, resource) in [
+            ("/api/v1/namespaces/town/configmaps/a", Some("town"), "configmaps"),
+            ("/apis/apps/v1/namespaces/town/deployments/web/scale", Some("town"), "deployments"),
+            ("/apis/coordination.k8s.io/v1/namespaces/town/leases", Some("town"), "leases"),
+            ("/api/v1/nodes/one", None, "nodes"),
+            ("/api/v1/namespaces", None, "namespaces"),
+            ("/", None, ""),
+        ] {
+            assert_eq!(place_of(path), (namespace, resource), "{path}");
+        }
+    }
+
+    #[test]
+    fn who_is_paused_may_be_succeeded_but_not_write_afterwards() {
+        let at = Timestamp::UNIX_EPOCH;
+        let (mut owner, mut writes) =
+            (has_one_owner(), writes_only_what_it_serves(|namespace| namespace.unwrap_or_default().to_owned()));
+        let mut holds = |replica: &str, moment: Moment<'_>| {
+            let seen = Seen { replica, at, moment };
+            (owner(&seen).is_ok(), writes(&seen).is_ok())
+        };
+        let key = Key::new::<k8s_openapi::api::core::v1::ConfigMap>("town", "a");
+        let view = View::new(std::sync::Arc::default(), at);
+        let serving = || Moment::Serving { observer: "copy", key: &key, view: &view };
+        let received = |path, answered| Moment::Received { method: "PUT", path, answered };
+        let map = "/api/v1/namespaces/town/configmaps/a";
+        assert_eq!(holds("a", serving()), (true, true));
+        assert_eq!(holds("a", received(map, None)), (true, true));
+        assert_eq!(holds("a", Moment::Paused), (true, true));
+        assert_eq!(holds("b", serving()), (true, true));
+        assert_eq!(holds("a", Moment::Resumed), (true, true));
+        for (path, answered, is_right) in [
+            (map, None, false),
+            (map, Some(200), false),
+            (map, Some(409), true),
+            (map, Some(504), false),
+            ("/apis/coordination.k8s.io/v1/namespaces/town/leases/a", Some(200), true),
+            ("/api/v1/namespaces/village/configmaps/a", Some(200), true),
+        ] {
+            assert_eq!(holds("a", received(path, answered)), (true, is_right), "{path} {answered:?}");
+        }
+        assert_eq!(holds("a", serving()), (false, true));
+    }
+}
