@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::entry::{Behaviour, Entry};
-use crate::reading::fetch;
 use crate::parser::Parser;
+use crate::reading::fetch;
 use crate::runtime::Runtime;
 use crate::wire::{Page, Wanted};
 use crate::{Coordinator, Event, Key, Object, Plan, PlanError, RehearsalError, View, planning};

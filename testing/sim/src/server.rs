@@ -50,6 +50,14 @@ const FAULTS: &[(&[&str], f64, Fault)] = &[
     (WATCHES, 0.05, Fault::Expire),
 ];
 
+/// What goes wrong with Leases beyond that: renewals that flap, most of them done though nobody is told.
+const LEASES: &str = "leases.coordination.k8s.io";
+const LEASE_FAULTS: &[(&[&str], f64, Fault)] = &[
+    (CONDITIONAL, 0.15, Fault::LoseAnswer),
+    (CONDITIONAL, 0.1, Fault::Refuse { code: 500 }),
+    (CONDITIONAL, 0.04, Fault::NeverAnswer),
+];
+
 impl Simulated {
     /// A new cluster.
     pub fn new(seed: u64) -> Self {
@@ -109,11 +117,13 @@ impl Server for Simulated {
 fn policy(seed: u64, users: &[String]) -> Policy {
     let random = Random::seeded(seed).fork("policy");
     let mut rules = Vec::new();
-    for (verbs, probability, fault) in FAULTS {
+    let anywhere = FAULTS.iter().map(|fault| (Vec::new(), fault));
+    let leases = LEASE_FAULTS.iter().map(|fault| (vec![LEASES.to_owned()], fault));
+    for (resources, (verbs, probability, fault)) in anywhere.chain(leases) {
         let (happens, often) = (random.fraction() < 0.6, random.fraction() * 2.0);
         if happens {
             let verbs = verbs.iter().map(|verb| (*verb).to_owned()).collect();
-            let (resources, probability) = (Vec::new(), probability * often);
+            let probability = probability * often;
             rules.push(Rule { verbs, resources, users: users.to_vec(), probability, fault: *fault });
         }
     }

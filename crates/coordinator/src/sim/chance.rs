@@ -11,6 +11,11 @@ const PANICS: f64 = 0.004;
 const CRASHES_MAX: u64 = 2;
 /// How long a replica that crashed is gone, at most.
 const DOWN_MAX: Duration = Duration::from_secs(8);
+/// How often a replica that is one of several is paused in a run, at most, and for how long: longer than a lease.
+const PAUSES_MAX: u64 = 3;
+const PAUSE_MAX: Duration = Duration::from_secs(25);
+/// How slow the clock of one of several may be, in thousandths of a second a second.
+const RATES: std::ops::Range<u32> = 850..1000;
 
 /// Decides whether an observer panics, the same for the same point and turn whatever happened elsewhere.
 #[derive(Default)]
@@ -28,13 +33,42 @@ enum Source {
     Replay(BTreeSet<(String, u64)>),
 }
 
-/// A replica crashes, and is built anew after a while.
+/// A replica crashes, or is told to shut down, and is built anew after a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Crash {
     pub(super) replica: usize,
     /// How long after the start.
     pub(super) at: Duration,
     pub(super) down: Duration,
+    /// Whether it was told to, and had the time to end what it was at.
+    pub(super) gently: bool,
+}
+
+/// A replica stands still for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pause {
+    pub(super) replica: usize,
+    /// How long after the start.
+    pub(super) at: Duration,
+    pub(super) lasts: Duration,
+    /// Whether its machine sleeps: its steady clock stands still, too.
+    pub(super) suspends: bool,
+}
+
+/// The clock of a replica goes slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slow {
+    pub(super) replica: usize,
+    /// Its thousandths of a second a second.
+    pub(super) rate: u32,
+}
+
+/// What goes wrong with whole replicas.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Troubles {
+    pub(super) crashes: Vec<Crash>,
+    pub(super) pauses: Vec<Pause>,
+    pub(super) slow: Vec<Slow>,
 }
 
 impl Panics {
@@ -75,19 +109,46 @@ impl Panics {
     }
 }
 
-/// When replicas crash within the first `within` of a run.
-pub(super) fn crashes(random: &Random, replicas: usize, within: Duration) -> Vec<Crash> {
-    let mut crashes = Vec::new();
-    for replica in 0..replicas {
-        let random = random.fork(&format!("crashes of replica {replica}"));
+impl Troubles {
+    /// Within the first `within` of a run. One replica alone is never paused, nor is its clock slow: nobody would know.
+    pub(super) fn seeded(random: &Random, replicas: usize, within: Duration) -> Self {
+        let mut troubles = Self::default();
+        for replica in 0..replicas {
+            troubles.crash(&random.fork(&format!("crashes of replica {replica}")), replica, within);
+            if replicas > 1 {
+                troubles.pause(&random.fork(&format!("pauses of replica {replica}")), replica, within);
+                let random = random.fork(&format!("clock of replica {replica}"));
+                if random.fraction() < 0.5 {
+                    let rate = RATES.start + (random.number() % u64::from(RATES.end - RATES.start)) as u32;
+                    troubles.slow.push(Slow { replica, rate });
+                }
+            }
+        }
+        troubles
+    }
+
+    fn crash(&mut self, random: &Random, replica: usize, within: Duration) {
         let mut at = Duration::ZERO;
         for _ in 0..random.number() % (CRASHES_MAX + 1) {
             at += within.mul_f64(random.fraction());
             if at > within {
                 break;
             }
-            crashes.push(Crash { replica, at, down: DOWN_MAX.mul_f64(random.fraction()) });
+            let (down, gently) = (DOWN_MAX.mul_f64(random.fraction()), random.fraction() < 0.3);
+            self.crashes.push(Crash { replica, at, down, gently });
         }
     }
-    crashes
+
+    fn pause(&mut self, random: &Random, replica: usize, within: Duration) {
+        let mut at = Duration::ZERO;
+        for _ in 0..random.number() % (PAUSES_MAX + 1) {
+            at += within.mul_f64(random.fraction());
+            if at > within {
+                break;
+            }
+            let (lasts, suspends) = (PAUSE_MAX.mul_f64(random.fraction()), random.fraction() < 0.3);
+            self.pauses.push(Pause { replica, at, lasts, suspends });
+            at += lasts;
+        }
+    }
 }

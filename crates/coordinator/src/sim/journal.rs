@@ -44,6 +44,10 @@ pub enum Moment<'a> {
     Started,
     /// It crashes, or is stopped.
     Stopped,
+    /// It stands still: whatever it was at, it is not at it now.
+    Paused,
+    /// It goes on.
+    Resumed,
     /// An observer was told of an event, and woke these keys.
     Woke {
         /// The observer.
@@ -81,6 +85,16 @@ pub enum Moment<'a> {
         written: &'a Written,
         /// Why it failed, if it did.
         error: Option<String>,
+    },
+    /// The server has a write of the replica's, be it an observer's or about a Lease. It is executed when it comes or
+    /// before it is answered, and whether or not the replica still waits for it.
+    Received {
+        /// The HTTP method.
+        method: &'a str,
+        /// The path of what is written.
+        path: &'a str,
+        /// The HTTP status of the answer; none while there is none.
+        answered: Option<u16>,
     },
 }
 
@@ -158,7 +172,8 @@ impl Journal {
     }
 
     pub(super) fn see(&self, replica: &str, moment: Moment<'_>) {
-        if !matches!(moment, Moment::Woke { keys: [], .. }) {
+        // Requests are written down where they are answered.
+        if !matches!(moment, Moment::Woke { keys: [], .. } | Moment::Received { .. }) {
             self.write(replica, || moment.to_string());
         }
         let seen = Seen { replica, at: self.clock.now(), moment };
@@ -322,6 +337,12 @@ impl Display for Moment<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Started => f.write_str("starts"),
+            Self::Paused => f.write_str("stands still"),
+            Self::Resumed => f.write_str("goes on"),
+            Self::Received { method, path, answered: None } => write!(f, "sent {method} {path}"),
+            Self::Received { method, path, answered: Some(code) } => {
+                write!(f, "{method} {path} is answered with {code}")
+            }
             Self::Stopped => f.write_str("is gone"),
             Self::Woke { observer, event, keys } => {
                 let what = match event {

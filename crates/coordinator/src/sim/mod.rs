@@ -2,7 +2,8 @@
 //!
 //! A [`Scenario`] says which observers run, on what server, and what its users do there. [`Simulation::check`] plays it
 //! twice: once undisturbed, and once with everything that can go wrong going wrong — refused, delayed and lost answers,
-//! watches that lag, end and expire, observers that panic and replicas that crash, all decided by the seed. Then the
+//! watches that lag, end and expire, observers that panic and replicas that crash, are shut down, are paused until long
+//! after their lease has run out and have slow clocks, all decided by the seed. Then the
 //! faults end, and what the server holds in the end must be what it holds after the undisturbed run, but for what
 //! chance and time write (unique ids, versions, times, generated names). Meanwhile every [`Invariant`] must hold.
 //!
@@ -30,6 +31,7 @@ pub mod invariants;
 mod journal;
 mod normal;
 mod play;
+mod process;
 mod shrink;
 mod simulation;
 
@@ -46,6 +48,7 @@ pub use journal::{Invariant, Moment, Requests, Seen, Written};
 pub use play::Fault;
 pub use simulation::{Exploration, Report, Simulation};
 
+use crate::coordinator::Builder;
 use crate::{AddError, Coordinator, Random, Write};
 
 /// The time at which every run starts, 2026-01-01T00:00:00Z.
@@ -70,6 +73,12 @@ pub trait Scenario: Send + Sync {
     /// How many replicas run, each a coordinator of its own.
     fn replicas(&self) -> usize {
         1
+    }
+
+    /// How each replica's coordinator is set up: by which election or sharding several share their work. Its client,
+    /// clock, seed and name are set before.
+    fn configure(&self, builder: Builder) -> Builder {
+        builder
     }
 
     /// What must hold at every moment of every run.
@@ -155,6 +164,10 @@ impl<S: Scenario + ?Sized> Scenario for Box<S> {
 
     fn replicas(&self) -> usize {
         (**self).replicas()
+    }
+
+    fn configure(&self, builder: Builder) -> Builder {
+        (**self).configure(builder)
     }
 
     fn invariants(&self) -> Vec<Invariant> {

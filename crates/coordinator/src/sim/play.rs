@@ -8,9 +8,10 @@ use kube::Client;
 use kube::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::chance::{Crash, Panics, crashes};
+use super::chance::{Crash, Panics, Pause, Slow, Troubles};
 use super::journal::{Journal, Lookout, Moment, Requests};
 use super::normal::State;
+use super::process::{ProcessClock, connection};
 use super::{Misbehaviour, RuntimeClock, START, Scenario, Server, ServerFault, Step};
 use crate::execute;
 use crate::probe::Probe;
@@ -25,6 +26,8 @@ pub(super) enum Wrong {
     Server(ServerFault),
     Panic { point: String, turn: u64 },
     Crash(Crash),
+    Pause(Pause),
+    Slow(Slow),
 }
 
 /// What goes wrong in a run.
@@ -82,10 +85,11 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
     let random = Random::seeded(seed);
     let names: Vec<String> = (0..scenario.replicas()).map(|number| format!("replica-{number}")).collect();
     let within = steps.iter().map(|step| step.after).sum::<Duration>() + FAULTS_AFTER;
-    let (panics, crashes, server_faults) = match script.faults {
-        Faults::None => (Panics::default(), Vec::new(), Vec::new()),
+    let (panics, troubles, server_faults) = match script.faults {
+        Faults::None => (Panics::default(), Troubles::default(), Vec::new()),
         Faults::Seeded => {
-            (Panics::seeded(&random.fork("panics")), crashes(&random, names.len(), within), Vec::new())
+            let troubles = Troubles::seeded(&random, names.len(), within);
+            (Panics::seeded(&random.fork("panics")), troubles, Vec::new())
         }
         Faults::These(faults) => chosen(faults),
     };
@@ -102,9 +106,17 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
 
     let stop = CancellationToken::new();
     let replicas = names.iter().enumerate().map(|(number, name)| {
-        let crashes = crashes.iter().filter(move |crash| crash.replica == number).copied();
-        let replica = Replica { name, seed, clock, server: &server, journal: &journal, scenario };
-        replica.live(crashes.collect(), stop.clone())
+        let crashes = troubles.crashes.iter().filter(move |crash| crash.replica == number).copied();
+        let pauses = troubles.pauses.iter().filter(|pause| pause.replica == number).copied().collect();
+        let rate = troubles.slow.iter().find(|slow| slow.replica == number).map(|slow| slow.rate);
+        let own = ProcessClock::new(clock, rate, pauses);
+        let replica = Replica { name, seed, clock, own, server: &server, journal: &journal, scenario };
+        let stopped = stop.clone();
+        let journal = &journal;
+        async move {
+            let pauses = stopped.run_until_cancelled(replica.own.tell_pauses(journal, name));
+            tokio::join!(biased; pauses, replica.live(crashes.collect(), stopped.clone()));
+        }
     });
     let replicas = futures::future::join_all(replicas);
     let users = async {
@@ -120,7 +132,10 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
         server.misbehave(Misbehaviour::None, &names);
         journal.calm();
         let panics = journal.panics().into_iter().map(|(point, turn)| Wrong::Panic { point, turn });
-        faults.extend(panics.chain(crashes.iter().copied().map(Wrong::Crash)).map(Fault));
+        let troubles = (troubles.crashes.iter().copied().map(Wrong::Crash))
+            .chain(troubles.pauses.iter().copied().map(Wrong::Pause))
+            .chain(troubles.slow.iter().copied().map(Wrong::Slow));
+        faults.extend(panics.chain(troubles).map(Fault));
         let state = settle(scenario, &*server, &clock, script.expected, &journal).await;
         stop.cancel();
         (state, faults)
@@ -130,16 +145,18 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
     Run { state, violations, faults, requests: journal.requests(), lines: journal.close() }
 }
 
-fn chosen(faults: &[Fault]) -> (Panics, Vec<Crash>, Vec<ServerFault>) {
-    let (mut panics, mut crashes, mut server) = (Vec::new(), Vec::new(), Vec::new());
+fn chosen(faults: &[Fault]) -> (Panics, Troubles, Vec<ServerFault>) {
+    let (mut panics, mut troubles, mut server) = (Vec::new(), Troubles::default(), Vec::new());
     for Fault(wrong) in faults {
         match wrong {
             Wrong::Server(fault) => server.push(fault.clone()),
             Wrong::Panic { point, turn } => panics.push((point.clone(), *turn)),
-            Wrong::Crash(crash) => crashes.push(*crash),
+            Wrong::Crash(crash) => troubles.crashes.push(*crash),
+            Wrong::Pause(pause) => troubles.pauses.push(*pause),
+            Wrong::Slow(slow) => troubles.slow.push(*slow),
         }
     }
-    (Panics::these(panics), crashes, server)
+    (Panics::these(panics), troubles, server)
 }
 
 /// A replica: a coordinator, that crashes and is built anew.
@@ -147,29 +164,35 @@ struct Replica<'a> {
     name: &'a str,
     seed: u64,
     clock: RuntimeClock,
+    /// The clock of its process.
+    own: ProcessClock,
     server: &'a Arc<dyn Server>,
     journal: &'a Arc<Journal>,
     scenario: &'a dyn Scenario,
 }
 
 impl Replica<'_> {
-    async fn live(self, crashes: Vec<Crash>, stop: CancellationToken) {
+    async fn live(&self, crashes: Vec<Crash>, stop: CancellationToken) {
         for (life, crash) in crashes.iter().map(Some).chain([None]).enumerate() {
+            let (told, token) = (crash.is_some_and(|crash| crash.gently), stop.child_token());
             let end = async {
-                match crash {
-                    Some(crash) => {
-                        self.clock.sleep_until(crate::clock::after(START, crash.at)).await;
-                        self.journal.write("FAULT", || format!("{} crashes", self.name));
-                    }
-                    None => std::future::pending().await,
+                let Some(crash) = crash else { return std::future::pending().await };
+                self.clock.sleep_until(crate::clock::after(START, crash.at)).await;
+                if told {
+                    self.own.awake().await;
+                }
+                let how = if told { "is told to shut down" } else { "crashes" };
+                self.journal.write("FAULT", || format!("{} {how}", self.name));
+                if told {
+                    token.cancel();
+                    std::future::pending().await;
                 }
             };
             let coordinator = self.coordinator(life);
             self.journal.see(self.name, Moment::Started);
-            let running = coordinator.run(stop.clone());
             tokio::select! {
                 biased;
-                ended = running => if let Err(error) = ended {
+                ended = coordinator.run(token.clone()) => if let Err(error) = ended {
                     self.journal.violated(self.name, &error.to_string());
                 },
                 () = end => {}
@@ -183,21 +206,22 @@ impl Replica<'_> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = self.clock.sleep(crash.down) => {}
+                () = self.clock.sleep(crash.down) => self.own.awake().await,
             }
         }
     }
 
     fn coordinator(&self, life: usize) -> Coordinator {
         let client = self.server.client(self.name, Requests::new(self.name, self.journal));
+        let client = connection(client, &self.own, self.journal, self.name);
         let lookout = Lookout { replica: self.name.to_owned(), journal: Arc::clone(self.journal) };
         let chance = Random::seeded(self.seed).fork(&format!("{} {life}", self.name));
-        let coordinator = Coordinator::builder(client)
-            .clock(self.clock)
+        let builder = Coordinator::builder(client)
+            .clock(self.own.clone())
             .seed(chance.number())
             .instance(self.name)
-            .probe(Probe::new(Arc::new(lookout)))
-            .build();
+            .probe(Probe::new(Arc::new(lookout)));
+        let coordinator = self.scenario.configure(builder).build();
         if let Err(error) = self.scenario.observe(&coordinator) {
             self.journal.violated(self.name, &error.to_string());
         }
@@ -270,8 +294,16 @@ impl fmt::Display for Fault {
         match &self.0 {
             Wrong::Server(fault) => f.write_str(&fault.description),
             Wrong::Panic { point, turn } => write!(f, "{point} (number {turn}): panics"),
-            Wrong::Crash(Crash { replica, at, down }) => {
-                write!(f, "replica-{replica}: crashes after {at:?}, is back {down:?} later")
+            Wrong::Crash(Crash { replica, at, down, gently }) => {
+                let how = if *gently { "is shut down" } else { "crashes" };
+                write!(f, "replica-{replica}: {how} after {at:?}, is back {down:?} later")
+            }
+            Wrong::Pause(Pause { replica, at, lasts, suspends }) => {
+                let how = if *suspends { "is suspended" } else { "is paused" };
+                write!(f, "replica-{replica}: {how} after {at:?} for {lasts:?}")
+            }
+            Wrong::Slow(Slow { replica, rate }) => {
+                write!(f, "replica-{replica}: its clock counts {rate} ms a second")
             }
         }
     }

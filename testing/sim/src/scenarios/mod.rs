@@ -3,6 +3,7 @@
 mod copies;
 mod jobs;
 mod reload;
+mod replicas;
 mod services;
 mod tickets;
 mod workloads;
@@ -18,6 +19,7 @@ use xebec_node::simulated;
 pub use copies::{Copies, Copy, ORIGINAL, copy_of};
 pub use jobs::Jobs;
 pub use reload::Reloads;
+pub use replicas::{Elected, Sharded};
 pub use services::Services;
 pub use tickets::Tickets;
 pub use workloads::Workloads;
@@ -27,6 +29,8 @@ pub const SCENARIOS: &[fn() -> Box<dyn Scenario>] = &[
     || Box::new(Copies::default()),
     || Box::new(Tickets),
     || Box::new(Reloads),
+    || Box::new(Elected),
+    || Box::new(Sharded),
     || Box::new(Workloads),
     || Box::new(Jobs),
     || Box::new(Services),

@@ -20,7 +20,8 @@ pub struct Tickets;
 /// On a Secret: the name of its ConfigMap. Also the index by it.
 const OF: &str = "ticket-of";
 
-struct Issue;
+/// Makes and deletes them.
+pub(super) struct Issue;
 
 impl Observer for Issue {
     fn spec(&self) -> ObserverSpec {
@@ -54,7 +55,8 @@ impl Observer for Issue {
         let mut plan = Plan::new();
         let map = view.get_key::<ConfigMap>(key)?;
         let wanted = map.and_then(|map| map.data?.get("tickets")?.parse().ok()).unwrap_or(0);
-        let there: Vec<Secret> = view.by_index(OF, key.name())?;
+        let mut there: Vec<Secret> = view.by_index(OF, key.name())?;
+        there.retain(|ticket| ticket.metadata.namespace.as_deref() == key.namespace());
         for _ in there.len()..wanted {
             let mut ticket = Secret::default();
             ticket.metadata.generate_name = Some(format!("{}-", key.name()));
