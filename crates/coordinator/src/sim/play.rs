@@ -185,7 +185,7 @@ impl Replica<'_> {
                 self.journal.write("FAULT", || format!("{} {how}", self.name));
                 if told {
                     token.cancel();
-                    std::future::pending().await;
+                    std::future::pending::<()>().await;
                 }
             };
             let coordinator = self.coordinator(life);
