@@ -210,7 +210,7 @@ impl ObserverSpec {
     /// [`Observer::finalize`](crate::Observer::finalize) has nothing left to do.
     ///
     /// The coordinator adds and removes it: the observer cannot forget to. Adding the observer fails where that could
-    /// not be kept, see [`AddError::Finalizer`](crate::AddError::Finalizer).
+    /// not be kept, see [`AddError::Finalizer`].
     #[must_use]
     pub fn finalizer(mut self, finalizer: impl Into<Cow<'static, str>>) -> Self {
         self.finalizer = Some(finalizer.into());
