@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test ci lint doc bench bench-smoke simulate conformance kubectl clean
+.PHONY: help run test ci lint doc bench bench-smoke bench-coordinator bench-coordinator-smoke simulate conformance kubectl clean
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -13,7 +13,7 @@ KUBECTL := .venv/bin/kubectl
 export XEBEC_KUBECTL ?= $(CURDIR)/$(KUBECTL)
 
 help: ## lists the tasks
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 26
 
 run: ## builds xebec and starts a cluster; its kubeconfig is .xebec/kubeconfig (RUN_FLAGS adds flags)
 	@mkdir -p .xebec
@@ -29,6 +29,7 @@ ci: ## what CI runs
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	$(MAKE) --no-print-directory bench-smoke
+	$(MAKE) --no-print-directory bench-coordinator-smoke
 	$(MAKE) --no-print-directory test
 
 bench: ## measures a release build beside its bars; exits non-zero where one is missed (BENCH_FLAGS adds flags)
@@ -42,6 +43,14 @@ bench-smoke: ## the same benchmark on a development build, small: that it works,
 simulate: ## plays SEEDS seeds (500) of faults against everything of ours; prints the shortest trace of one that fails (SIMULATE_FLAGS adds flags)
 	$(CARGO) build --locked --release --package xebec-sim
 	$(TARGET)/release/xebec-sim --seeds $(or $(SEEDS),500) $(SIMULATE_FLAGS)
+
+bench-coordinator: ## measures the coordinator beside kube-rs, on one server; exits non-zero where a bar is missed (BENCH_FLAGS adds flags)
+	$(CARGO) build --locked --release --package xebec --package xebec-bench-coordinator
+	$(TARGET)/release/xebec-bench-coordinator --spawn '$(TARGET)/release/xebec apiserver --port 0' $(BENCH_FLAGS)
+
+bench-coordinator-smoke: ## the same on a development build, small: that it works, not how fast
+	$(CARGO) build --locked --package xebec --package xebec-bench-coordinator
+	$(TARGET)/debug/xebec-bench-coordinator --smoke --spawn '$(TARGET)/debug/xebec apiserver --port 0'
 
 conformance: ## how many recorded answers of a real kube-apiserver come back equal, a folder
 	.ci/conformance

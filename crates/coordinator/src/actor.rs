@@ -29,7 +29,9 @@ use crate::runtime::Runtime;
 use crate::serve::{Outcome, Served, panic_message, serve};
 use crate::view::Tables;
 use crate::wire::Source;
-use crate::{Context, Delivery, Event, Freshness, Health, Key, Priority, View, catch_up, succession, why};
+use crate::{
+    Context, Delivery, Event, Freshness, Health, Key, Priority, View, catch_up, pending, succession, why,
+};
 
 /// After how many events a task lets others have their turn.
 const EVENTS_PER_TURN: usize = 256;
@@ -310,6 +312,7 @@ impl Actor {
             };
             let mut events = self.payloads.take(&key);
             let view = View::new(Arc::clone(&self.tables), now);
+            pending::refresh(&mut events, view.object(&key));
             if events.is_empty()
                 && matches!(&*self.entry.behaviour, Behaviour::Callback(_))
                 && let Some(object) = view.object(&key)

@@ -2,7 +2,8 @@
 //!
 //! Applying again what is applied costs a request, and the server changes nothing. That it would is seen when the manager
 //! owns exactly the fields that it states, and they have the values that it states. Where that cannot be seen (a default
-//! within an atomic list, a value in another notation, an object without `managedFields`) the answer is no: the request
+//! within an atomic list, a value in another notation, a watch that does not keep `managedFields`, see
+//! [`Watch::with_managed_fields`](crate::Watch::with_managed_fields)) the answer is no: the request
 //! is sent, and does no harm.
 
 use std::collections::{HashMap, HashSet};

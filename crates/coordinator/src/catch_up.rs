@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Backoff;
 use crate::feed::{Feed, Progress};
-use crate::listwatch::{Lines, WatchError};
+use crate::reading::{Lines, WatchError};
 use crate::runtime::Runtime;
 use crate::wire::Line;
 
@@ -46,7 +46,8 @@ async fn read_on(
     random: &crate::Random,
 ) -> Result<Progress, WatchError> {
     let Some(room) = feed.room(subscriber) else { return Ok(Progress::CaughtUp) };
-    let mut lines = Lines::open(runtime, &feed.source, &position.to_string(), random).await?;
+    let mut lines =
+        Lines::open(runtime, &feed.source, Some(&position.to_string()), feed.parser(), random).await?;
     while let Some(line) = lines.next().await? {
         if let Line::Error(status) = line {
             return Err(WatchError::Status(status));

@@ -215,7 +215,8 @@ impl Conditions {
     }
 
     /// Applies the conditions stated to the status of the object that they are of, with force: nobody else has a say in
-    /// them. It is left out of the plan where the view shows it to be applied already.
+    /// them. It is left out of the plan where the view shows it to be applied already, for which the watch has to keep
+    /// [who owns which field](crate::Watch::with_managed_fields).
     pub fn apply(&self, object: &Object) -> Result<Write, ConditionError> {
         let status = json!({"status": {"conditions": self.stated()?}});
         Ok(Write::apply_value(object.key().clone(), status).on("status").force())

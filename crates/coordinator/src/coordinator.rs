@@ -18,16 +18,15 @@ use crate::activity::Activity;
 use crate::actor::Actor;
 use crate::bus::{Bus, Overflow};
 use crate::entry::{Behaviour, Entry};
-use crate::feeds::{Feeds, Subscription};
+use crate::feeds::Feeds;
 use crate::leadership::{self, Choice, Duty};
 use crate::probe::Probe;
 use crate::recorder::Recorder;
 use crate::runtime::Runtime;
-use crate::wire::Source;
 use crate::{
-    AddError, BoxError, Clock, Context, Detail, Election, Event, IntoAction, Key, Kind, Observer,
-    ObserverSpec, Plan, PlanError, Random, Reconciler, Right, RunError, Sharding, Status, SystemClock, View,
-    Watch, Why, emitted, finalizer, idle, listwatch, metrics, planning, report,
+    AddError, BoxError, Clock, Context, Election, Event, IntoAction, Key, Kind, Observer, ObserverSpec, Plan,
+    PlanError, Random, Reconciler, Right, RunError, Sharding, Status, SystemClock, View, Watch, Why, emitted,
+    finalizer, idle, listwatch, metrics, planning, report, succession,
 };
 
 /// Watches the API server once a kind and scope, and serves many observers. Cheap to clone; clones are the same one.
@@ -362,30 +361,15 @@ impl Coordinator {
 
     fn start_observers(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         let entries = std::mem::take(&mut self.registry.lock().to_start);
-        let mut starting: Vec<_> = entries
-            .into_iter()
-            .map(|entry| {
-                let sources: Vec<Source> = entry.spec.watches.iter().flat_map(Source::of).collect();
-                let ends: Vec<Option<Arc<Subscription>>> = sources.iter().map(|_| None).collect();
-                (entry, sources, ends, Arc::new(Notify::new()))
-            })
-            .collect();
-        // Whole objects first, so that those who want metadata find their feeds.
-        for detail in [Detail::Whole, Detail::Metadata] {
-            for (entry, sources, ends, signal) in &mut starting {
-                for (source, end) in sources.iter().zip(ends).filter(|(source, _)| source.detail == detail) {
-                    let (delivery, signal) = (entry.spec.delivery, Arc::clone(signal));
-                    *end = Some(Arc::new(self.runtime.feeds.subscribe(source, delivery, signal)));
-                }
-            }
-        }
-        for (entry, _, ends, signal) in starting {
+        for entry in entries {
+            let signal = Arc::new(Notify::new());
+            let ends = succession::subscribe(&entry.spec, None, &self.runtime.feeds, &signal);
             let (runtime, stop) = (Arc::clone(&self.runtime), stop.clone());
             if let Behaviour::Emitted { .. } = &*entry.behaviour {
                 tasks.spawn(emitted::run(runtime, entry, stop));
                 continue;
             }
-            let ends = Arc::new(ends.into_iter().flatten().collect::<Vec<_>>());
+            let ends = Arc::new(ends);
             entry.subscriptions.store(Some(Arc::clone(&ends)));
             tasks.spawn(Actor::new(runtime, entry, &ends, signal).run(stop));
         }

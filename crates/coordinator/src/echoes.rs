@@ -156,7 +156,7 @@ mod tests {
     use crate::freshness::Expectation;
     use crate::pending::PendingSet;
     use crate::why::Served;
-    use crate::wire::Source;
+    use crate::wire::Wanted;
     use crate::{Kind, Object, Watch};
 
     /// A server with three objects, each with a value and a copy of it that the observer keeps; and the observer's desk,
@@ -252,7 +252,7 @@ mod tests {
         fn answer(&mut self) {
             let Some((key, written)) = self.unanswered.pop() else { return };
             if let Some((version, before)) = written {
-                let source = Source::of(&Watch::kind(kind())).remove(0).into();
+                let source = Wanted::all(&[Watch::kind(kind())]).remove(0).source.into();
                 let seen = Expectation::Seen { source, key: key.clone(), uid: "".into(), version, before };
                 self.desk.remember(&key, [&seen].into_iter());
             }

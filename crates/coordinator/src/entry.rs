@@ -94,14 +94,8 @@ impl Entry {
     pub(crate) fn waits_for(&self) -> Option<String> {
         let subscriptions = self.subscriptions.load();
         let Some(subscriptions) = subscriptions.as_deref() else { return Some("its start".to_owned()) };
-        let required = self
-            .spec
-            .watches
-            .iter()
-            .flat_map(|watch| std::iter::repeat_n(watch.required, watch.scope.namespaces.len().max(1)));
-        let missing =
-            subscriptions.iter().zip(required).find(|(end, required)| !end.feed.is_ready(*required))?;
-        Some(format!("{} ({:?})", missing.0.feed.source, missing.0.feed.state()))
+        let missing = subscriptions.iter().find(|end| !end.is_ready())?;
+        Some(format!("{} ({:?})", missing.feed.source, missing.feed.state()))
     }
 
     /// How it fares.

@@ -115,6 +115,23 @@ pub enum PlanError {
     },
 }
 
+/// It could not be said what an observer would do.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearsalError {
+    /// There is no such observer, or it makes no plans.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// What it watches cannot be read.
+    #[error("cannot read {what}: {source}")]
+    Unreadable {
+        /// What it watches.
+        what: String,
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
+}
+
 /// The coordinator could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {

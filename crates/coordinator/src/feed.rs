@@ -12,16 +12,19 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
+use crate::parser::{Parser, TRAINING_COUNT};
 use crate::pending::PendingSet;
 use crate::store::Snapshot;
 use crate::wire::{Line, Source};
-use crate::{Delivery, Event, Object, WatchState, WatchStatus};
+use crate::{Delivery, Detail, Event, Object, WatchState, WatchStatus};
 
 /// One watch of the server for all who want it.
 pub(crate) struct Feed {
     pub(crate) source: Source,
     /// Ends the watch.
     pub(crate) cancel: CancellationToken,
+    /// Notified when subscribers want other than what is kept: it is to be listed anew.
+    pub(crate) outdated: Notify,
     activity: Arc<Activity>,
     inner: Mutex<Inner>,
 }
@@ -29,8 +32,15 @@ pub(crate) struct Feed {
 struct Inner {
     snapshot: Snapshot,
     state: WatchState,
-    /// Whether a whole list has been seen.
-    listed: bool,
+    /// What all subscribers want together.
+    wanted: Detail,
+    /// What reads objects now.
+    parser: Arc<Parser>,
+    /// What was told lately and is to be packed when there is time, and how many bytes that is.
+    hot: VecDeque<Object>,
+    hot_bytes: usize,
+    /// What is kept of each object; none until a whole list has been seen.
+    kept: Option<Detail>,
     lists: u64,
     watches: u64,
     subscribers: BTreeMap<u64, Subscriber>,
@@ -38,11 +48,17 @@ struct Inner {
 }
 
 struct Subscriber {
+    wants: Detail,
     inbox: Inbox,
     /// It has taken nothing yet; its first take is a snapshot.
     fresh: bool,
     signal: Arc<Notify>,
 }
+
+/// How much that was told may wait to be packed.
+const HOT_BYTES_MAX: usize = 16 << 20;
+/// How much is packed before it is looked whether there is news.
+const COOL_COUNT: usize = 16;
 
 enum Inbox {
     Levels(PendingSet),
@@ -81,19 +97,25 @@ pub(crate) enum Progress {
 
 impl Feed {
     pub(crate) fn new(source: Source, activity: Arc<Activity>) -> Self {
+        let wanted = Detail::metadata();
         Self {
-            source,
             cancel: CancellationToken::new(),
+            outdated: Notify::new(),
             activity,
             inner: Mutex::new(Inner {
                 snapshot: Snapshot::default(),
                 state: WatchState::Listing,
-                listed: false,
+                parser: Arc::new(Parser::new(source.kind.clone(), wanted.clone())),
+                wanted,
+                hot: VecDeque::new(),
+                hot_bytes: 0,
+                kept: None,
                 lists: 0,
                 watches: 0,
                 subscribers: BTreeMap::new(),
                 next_subscriber: 0,
             }),
+            source,
         }
     }
 
@@ -102,8 +124,12 @@ impl Feed {
     /// Takes in a line of the watch that is about an object or a bookmark.
     pub(crate) fn tell(&self, line: Line) {
         self.change(|inner| {
+            if let Line::Applied(object) = &line {
+                inner.hot_bytes += object.len();
+                inner.hot.push_back(object.clone());
+            }
             let Inner { snapshot, subscribers, .. } = inner;
-            if !matches!(line, Line::Bookmark(_)) {
+            if !matches!(line, Line::Bookmark { .. }) {
                 for subscriber in subscribers.values_mut() {
                     subscriber.leave_if_full(snapshot);
                 }
@@ -113,14 +139,68 @@ impl Feed {
                     subscriber.push(&event);
                 }
             });
+            // A kind of few objects has grown.
+            if snapshot.len() == TRAINING_COUNT && inner.parser.is_untrained() {
+                inner.parser.learn(snapshot.iter().collect::<Vec<_>>().into_iter());
+            }
         });
     }
 
-    /// Takes in a whole list.
-    pub(crate) fn replace(&self, list: Vec<Object>, resource_version: &str) {
+    /// Whether something is to be packed: at once if there is much of it, else when nothing else is to be done.
+    pub(crate) fn is_hot(&self, at_once: bool) -> bool {
+        let inner = self.inner.lock();
+        inner.hot_bytes > if at_once { HOT_BYTES_MAX } else { 0 }
+    }
+
+    /// Packs some of what was told.
+    pub(crate) fn cool(&self) {
+        let mut inner = self.inner.lock();
+        let parser = Arc::clone(&inner.parser);
+        let mut hot: Vec<Object> = Vec::new();
+        while hot.len() < COOL_COUNT
+            && let Some(object) = inner.hot.pop_front()
+        {
+            inner.hot_bytes -= object.len();
+            if inner.snapshot.get(object.namespace(), object.name()).is_some_and(|now| now.is(&object)) {
+                hot.push(object);
+            }
+        }
+        drop(inner);
+        if parser.is_untrained() {
+            return; // there are too few of them to matter
+        }
+        for object in hot {
+            let packed = parser.packed(&object);
+            self.inner.lock().snapshot.exchange(&object, packed);
+        }
+    }
+
+    /// What is to read objects of a new list, and what is known of them if that may be kept.
+    pub(crate) fn begin_list(&self) -> (Arc<Parser>, Option<Snapshot>) {
+        let mut inner = self.inner.lock();
+        if *inner.parser.detail() != inner.wanted {
+            inner.parser = Arc::new(Parser::new(self.source.kind.clone(), inner.wanted.clone()));
+        }
+        let known = inner.kept.as_ref() == Some(&inner.wanted);
+        (Arc::clone(&inner.parser), known.then(|| inner.snapshot.clone()))
+    }
+
+    /// What reads objects now.
+    pub(crate) fn parser(&self) -> Arc<Parser> {
+        Arc::clone(&self.inner.lock().parser)
+    }
+
+    /// Whether what is kept is not what is wanted.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.kept.as_ref() != Some(&inner.wanted)
+    }
+
+    /// Takes in a whole list, which `parser` has read.
+    pub(crate) fn replace(&self, list: Snapshot, resource_version: &str, parser: &Parser) {
         self.change(|inner| {
             inner.lists += 1;
-            inner.listed = true;
+            inner.kept = Some(parser.detail().clone());
             inner.state = WatchState::Synced;
             let Inner { snapshot, subscribers, .. } = inner;
             snapshot.replace(list, resource_version, |event| {
@@ -136,7 +216,7 @@ impl Feed {
         self.change(|inner| {
             inner.state = WatchState::Missing;
             let Inner { snapshot, subscribers, .. } = inner;
-            snapshot.replace(Vec::new(), "", |event| {
+            snapshot.replace(Snapshot::default(), "", |event| {
                 for subscriber in subscribers.values_mut() {
                     subscriber.push(&event);
                 }
@@ -171,7 +251,7 @@ impl Feed {
     // What subscribers do.
 
     /// Adds a subscriber, who is signalled when there is something to take.
-    pub(crate) fn subscribe(&self, delivery: Delivery, signal: Arc<Notify>) -> u64 {
+    pub(crate) fn subscribe(&self, wants: Detail, delivery: Delivery, signal: Arc<Notify>) -> u64 {
         let inbox = match delivery {
             Delivery::Levels => Inbox::Levels(PendingSet::default()),
             Delivery::Edges { capacity } => Inbox::Edges(Edges {
@@ -186,8 +266,23 @@ impl Feed {
         inner.next_subscriber += 1;
         let id = inner.next_subscriber;
         signal.notify_one();
-        inner.subscribers.insert(id, Subscriber { inbox, fresh: true, signal });
+        inner.subscribers.insert(id, Subscriber { wants, inbox, fresh: true, signal });
+        self.want(&mut inner);
         id
+    }
+
+    /// Takes in who wants what.
+    fn want(&self, inner: &mut Inner) {
+        let wants = inner.subscribers.values().map(|subscriber| &subscriber.wants);
+        let wanted = wants.fold(Detail::metadata(), |all, wants| all.union(wants));
+        if wanted == inner.wanted {
+            return;
+        }
+        inner.wanted = wanted;
+        if inner.kept.as_ref().is_some_and(|kept| !kept.includes(&inner.wanted)) {
+            inner.state = WatchState::Listing;
+        }
+        self.outdated.notify_one();
     }
 
     /// Removes a subscriber; whether there are others.
@@ -196,14 +291,22 @@ impl Feed {
         if let Some(Subscriber { inbox: Inbox::Edges(edges), .. }) = inner.subscribers.remove(&id) {
             edges.room.notify_one();
         }
-        !inner.subscribers.is_empty()
+        if inner.subscribers.is_empty() {
+            return false; // the feed goes, and needs no list
+        }
+        self.want(&mut inner);
+        true
     }
 
     /// What has happened since the last take; at first, everything there is.
     pub(crate) fn take(&self, id: u64) -> Option<Taken> {
         let mut inner = self.inner.lock();
-        let Inner { snapshot, subscribers, .. } = &mut *inner;
+        let Inner { snapshot, subscribers, kept, .. } = &mut *inner;
         let subscriber = subscribers.get_mut(&id)?;
+        if subscriber.fresh && kept.as_ref().is_some_and(|kept| !kept.includes(&subscriber.wants)) {
+            // It begins when there is all that it wants.
+            return Some(Taken { snapshot: Snapshot::default(), events: Vec::new(), gaps: 0, behind: false });
+        }
         if std::mem::take(&mut subscriber.fresh) {
             let events = snapshot.iter().cloned().map(Event::Added).collect();
             return Some(Taken { snapshot: snapshot.clone(), events, gaps: 0, behind: false });
@@ -235,10 +338,12 @@ impl Feed {
         })
     }
 
-    /// Whether a subscriber may begin: the objects have been listed, or it does without them.
-    pub(crate) fn is_ready(&self, required: bool) -> bool {
+    /// Whether a subscriber may begin: the objects have been listed as it wants them, or it does without them.
+    pub(crate) fn is_ready(&self, id: u64, required: bool) -> bool {
         let inner = self.inner.lock();
-        inner.listed || (!required && matches!(inner.state, WatchState::Missing | WatchState::Forbidden(_)))
+        let Some(subscriber) = inner.subscribers.get(&id) else { return false };
+        inner.kept.as_ref().is_some_and(|kept| kept.includes(&subscriber.wants))
+            || (!required && matches!(inner.state, WatchState::Missing | WatchState::Forbidden(_)))
     }
 
     pub(crate) fn state(&self) -> WatchState {
@@ -256,7 +361,7 @@ impl Feed {
             namespace: self.source.namespace.clone(),
             labels: self.source.labels.clone(),
             fields: self.source.fields.clone(),
-            detail: self.source.detail,
+            detail: inner.wanted.clone(),
             state: inner.state.clone(),
             observers: inner.subscribers.len(),
             objects: inner.snapshot.len(),
@@ -293,8 +398,7 @@ impl Feed {
     pub(crate) fn skip_gap(&self, id: u64) -> Progress {
         self.change_behind(id, |edges, behind, now| {
             edges.gaps += 1;
-            let list = now.iter().cloned().collect();
-            behind.replace(list, &now.position().to_string(), |event| edges.events.push_back(event));
+            behind.replace(now.clone(), &now.position().to_string(), |event| edges.events.push_back(event));
             Progress::CaughtUp
         })
     }
@@ -360,7 +464,73 @@ fn apply(line: Line, snapshot: &mut Snapshot, tell: impl FnMut(Event)) {
     match line {
         Line::Applied(object) => snapshot.apply(object, tell),
         Line::Deleted(object) => snapshot.delete(object, tell),
-        Line::Bookmark(resource_version) => snapshot.advance(&resource_version),
+        Line::Bookmark { resource_version, .. } => snapshot.advance(&resource_version),
         Line::Error(_) | Line::Unknown => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Kind;
+
+    fn line(parser: &Parser, name: usize, version: u64) -> Line {
+        let metadata = json!({"name": format!("pod-{name}"), "uid": name.to_string(), "resourceVersion": version.to_string()});
+        let spec = json!({"containers": [{"name": "web", "image": "registry.example.com/shop/web:1.2.3"}]});
+        let object = json!({"metadata": metadata, "spec": spec});
+        let line = json!({"type": "MODIFIED", "object": object}).to_string();
+        Line::parse(parser, line.as_bytes(), true).unwrap()
+    }
+
+    #[test]
+    fn what_was_told_is_packed_afterwards_unless_it_has_changed_since() {
+        let kind = Kind::named("", "v1", "Pod", "pods");
+        let source = Source { kind, namespace: None, labels: None, fields: None };
+        let feed = Feed::new(source, Arc::default());
+        let id = feed.subscribe(Detail::whole(), Delivery::Levels, Arc::default());
+        let (parser, _) = feed.begin_list();
+        feed.replace(Snapshot::default(), "1", &parser);
+        (0..TRAINING_COUNT).for_each(|name| feed.tell(line(&parser, name, 2)));
+        feed.tell(line(&parser, 0, 3));
+        assert!(feed.is_hot(false) && !feed.is_hot(true));
+        let held = feed.take(id).unwrap();
+        while feed.is_hot(false) {
+            feed.cool();
+        }
+        let plain = |snapshot: &Snapshot| snapshot.iter().filter(|object| object.is_plain()).count();
+        assert_eq!((plain(&held.snapshot), plain(&feed.snapshot())), (TRAINING_COUNT, 0));
+        assert_eq!(feed.snapshot().len(), TRAINING_COUNT);
+        assert_eq!(feed.snapshot().get(None, "pod-0").unwrap().resource_version(), "3");
+        assert!(feed.take(id).unwrap().events.is_empty(), "it is no change");
+    }
+
+    #[test]
+    fn what_is_kept_follows_what_is_wanted() {
+        let kind = Kind::named("", "v1", "Pod", "pods");
+        let source = Source { kind, namespace: None, labels: None, fields: None };
+        let feed = Feed::new(source, Arc::default());
+        let list = |feed: &Feed| {
+            let (parser, known) = feed.begin_list();
+            feed.replace(Snapshot::default(), "1", &parser);
+            known.is_some()
+        };
+        let first = feed.subscribe(Detail::metadata(), Delivery::Levels, Arc::default());
+        assert!(!feed.is_ready(first, true));
+        list(&feed);
+        assert!(feed.is_ready(first, true) && !feed.is_outdated());
+        let whole = feed.subscribe(Detail::whole(), Delivery::Levels, Arc::default());
+        assert_eq!((feed.is_outdated(), feed.state()), (true, WatchState::Listing));
+        assert!(feed.is_ready(first, true) && !feed.is_ready(whole, true));
+        assert!(feed.take(whole).unwrap().events.is_empty() && feed.has_news(whole), "it has not begun");
+        assert!(!list(&feed), "what is known is too little");
+        assert!(feed.is_ready(whole, true) && !feed.is_outdated());
+        assert!(feed.unsubscribe(whole));
+        assert!(feed.is_outdated(), "the rest is to be let go");
+        assert!(feed.is_ready(first, true));
+        assert!(!list(&feed), "what is known is too much");
+        assert!(list(&feed));
+        assert!(!feed.unsubscribe(first));
     }
 }

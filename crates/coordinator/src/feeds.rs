@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::activity::Activity;
 use crate::feed::{Feed, Taken};
-use crate::wire::Source;
+use crate::wire::{Source, Wanted};
 use crate::{Delivery, Detail, WatchStatus};
 
 /// All feeds of a coordinator.
@@ -29,8 +29,10 @@ struct Registry {
 pub(crate) struct Subscription {
     pub(crate) feed: Arc<Feed>,
     pub(crate) id: u64,
-    /// What was asked for; the feed may have more.
+    /// What was asked for.
     pub(crate) serves: Source,
+    detail: Detail,
+    required: bool,
     feeds: Arc<Feeds>,
 }
 
@@ -39,16 +41,16 @@ impl Feeds {
         Self { registry: Mutex::default(), activity, changed }
     }
 
-    /// Subscribes to a source. Metadata comes from the feed of whole objects where there is one.
+    /// Subscribes to a source. All who do share one feed, which has of each object what they want together.
     pub(crate) fn subscribe(
         self: &Arc<Self>,
-        source: &Source,
+        wanted: Wanted,
         delivery: Delivery,
         signal: Arc<Notify>,
     ) -> Subscription {
+        let Wanted { source, detail, required } = wanted;
         let mut registry = self.registry.lock();
-        let whole = Source { detail: Detail::Whole, ..source.clone() };
-        let known = registry.feeds.get(&whole).or_else(|| registry.feeds.get(source)).map(Arc::clone);
+        let known = registry.feeds.get(&source).map(Arc::clone);
         let feed = known.unwrap_or_else(|| {
             let feed = Arc::new(Feed::new(source.clone(), Arc::clone(&self.activity)));
             registry.feeds.insert(source.clone(), Arc::clone(&feed));
@@ -56,8 +58,8 @@ impl Feeds {
             self.changed.notify_one();
             feed
         });
-        let id = feed.subscribe(delivery, signal);
-        Subscription { feed, id, serves: source.clone(), feeds: Arc::clone(self) }
+        let id = feed.subscribe(detail.clone(), delivery, signal);
+        Subscription { feed, id, serves: source, detail, required, feeds: Arc::clone(self) }
     }
 
     /// The feeds whose watch is to be started.
@@ -77,6 +79,16 @@ impl Feeds {
 impl Subscription {
     pub(crate) fn take(&self) -> Option<Taken> {
         self.feed.take(self.id)
+    }
+
+    /// Whether this is what was asked for.
+    pub(crate) fn is_for(&self, wanted: &Wanted) -> bool {
+        (&self.serves, &self.detail, self.required) == (&wanted.source, &wanted.detail, wanted.required)
+    }
+
+    /// Whether its subscriber may begin: there is what was asked for, or it does without.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.feed.is_ready(self.id, self.required)
     }
 
     pub(crate) fn has_news(&self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::WatchState;
 use crate::entry::Entry;
 use crate::feed::Feed;
-use crate::listwatch::list_headers;
+use crate::reading::list_headers;
 use crate::runtime::Runtime;
 use crate::store::{Snapshot, parse_version};
 use crate::{Object, wire::Source};

@@ -1,7 +1,9 @@
 //! Keeping an observer's declared indexes as events are told.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::interner::Interner;
 use crate::view::Tables;
 use crate::{Event, Index, Key};
 
@@ -11,17 +13,30 @@ pub(crate) struct Indexing(Vec<Kept>);
 struct Kept {
     index: Index,
     /// Never iterated.
-    values: HashMap<Key, Vec<String>>,
+    values: HashMap<Key, Box<[Arc<str>]>>,
+    /// A value that many objects have is kept once.
+    interner: Interner,
 }
 
 impl Indexing {
     pub(crate) fn new(indexes: &[Index]) -> Self {
-        Self(indexes.iter().map(|index| Kept { index: index.clone(), values: HashMap::new() }).collect())
+        Self(
+            indexes
+                .iter()
+                .map(|index| Kept {
+                    index: index.clone(),
+                    values: HashMap::new(),
+                    interner: Interner::default(),
+                })
+                .collect(),
+        )
     }
 
     /// Takes an event into the index tables.
     pub(crate) fn update(&mut self, tables: &mut Tables, event: &Event) {
-        for Kept { index, values } in self.0.iter_mut().filter(|kept| kept.index.kind() == event.kind()) {
+        for Kept { index, values, interner } in
+            self.0.iter_mut().filter(|kept| kept.index.kind() == event.kind())
+        {
             let Some(kind) = tables.kinds.iter_mut().find(|kind| kind.kind == *event.kind()) else {
                 continue;
             };
@@ -29,13 +44,14 @@ impl Indexing {
                 continue;
             };
             for value in values.remove(event.key()).into_iter().flatten() {
-                table.remove(event.object(), &value);
+                table.remove(event.object(), value);
             }
             let Some(new) = event.new() else { continue };
             let found = index.values(new);
             if !found.is_empty() {
+                let found: Box<[Arc<str>]> = found.iter().map(|value| interner.text(value)).collect();
                 for value in &found {
-                    table.add(new, value);
+                    table.add(new, Arc::clone(value));
                 }
                 values.insert(event.key().clone(), found);
             }

@@ -29,6 +29,11 @@ impl Key {
         Self { kind, namespace, name: Arc::from(name) }
     }
 
+    /// The key of an object whose namespace is kept once for all that are in it.
+    pub(crate) fn shared(kind: Kind, namespace: Option<Arc<str>>, name: &str) -> Self {
+        Self { kind, namespace: namespace.filter(|namespace| !namespace.is_empty()), name: Arc::from(name) }
+    }
+
     /// The key of this very object. The name is empty while the object is to be named by the server.
     pub fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
         let meta = object.meta();

@@ -127,13 +127,17 @@
 //! - Views are immutable snapshots: no reader, however slow or dead, can stall a watch, and no observer another.
 //! - A late observer gets a snapshot (as `Added`) and then the changes, atomically. A relist tells only what differs,
 //!   deletions included. Deletions carry the last state.
+//! - A watch keeps of each object what its observers want together, and no more ([`Detail`]); what changes elsewhere in
+//!   the object is not told.
 //! - An error is retried with exponential back-off by key. A panic, or serving a key for longer than the spec
 //!   [allows](ObserverSpec::hangs_after), restarts that observer alone. All this is counted in [`Coordinator::status`] and
 //!   [`Coordinator::metrics`], and a restart is told in a Kubernetes Event. [`Coordinator::why`] says of any key what woke
 //!   it and what it waits for.
+//! - [`Coordinator::rehearse`] says what an observer would do about a cluster, and writes nothing.
 //! - Observers are added, removed, [replaced](Coordinator::replace) and [reconfigured](Coordinator::reconfigure) while the
 //!   coordinator runs; no key that waits is lost by it, and none is served by two.
-//! - A kind that is missing or forbidden is a visible state ([`WatchState`]), is retried, and stops nothing else.
+//! - A kind that is missing or forbidden is a visible state ([`WatchState`]), is retried, and stops nothing else. A
+//!   missing one is taken up as soon as its definition comes, where the rights let us see definitions.
 //! - Of several replicas one leads ([`Election`]), or each serves its share of the keys ([`Sharding`]): no key is served
 //!   by two, and nothing is written by one whose lease is lost. Observers that must run everywhere
 //!   [say so](ObserverSpec::on_every_replica).
@@ -142,9 +146,10 @@
 //! # Where to start reading
 //!
 //! The repository has a tutorial (`docs/tutorial.md`), five operators (`examples/operators`), and pages for those who come
-//! from kube-rs or controller-runtime. Here: [`Observer`] and [`View`], then [`Plan`], [`Write`], [`Conditions`] and [`ownership`]; of the inside, `mailbox` (the queue), `desk` (all that is
-//! known of an observer's keys), `store` (a snapshot), `feed` (a watch and its subscribers), `actor` (an observer at
-//! work), `succession` (one going on in the place of another).
+//! from kube-rs or controller-runtime. Here: [`Observer`] and [`View`], then [`Plan`], [`Write`], [`Conditions`] and
+//! [`ownership`]; of the inside, `mailbox` (the queue), `desk` (all that is known of an observer's keys), `store` (a
+//! snapshot), `parser` (what is kept of an object), `feed` (a watch and its subscribers), `actor` (an observer at work),
+//! `succession` (one going on in the place of another).
 
 mod activity;
 mod actor;
@@ -158,6 +163,7 @@ mod conditions;
 mod context;
 mod coordinator;
 mod desk;
+mod detail;
 mod echoes;
 mod emitted;
 mod entry;
@@ -169,9 +175,11 @@ mod feeds;
 mod finalizer;
 mod freshness;
 mod gauge;
+mod header;
 mod idle;
 mod index;
 mod indexing;
+mod interner;
 mod key;
 mod kind;
 mod leadership;
@@ -182,15 +190,19 @@ mod names;
 mod object;
 mod observer;
 pub mod ownership;
+mod packed;
+mod parser;
 mod payload;
 mod pending;
 mod plan;
 mod planning;
 mod probe;
 mod pure;
+mod reading;
 mod ready;
 mod record;
 mod recorder;
+mod rehearsal;
 mod release;
 mod replace;
 mod report;
@@ -220,7 +232,8 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use conditions::{ConditionError, Conditions, Truth};
 pub use context::Context;
 pub use coordinator::{Builder, Coordinator};
-pub use error::{AddError, BoxError, PlanError, ReleaseError, RunError, WriteError};
+pub use detail::{Detail, Projection};
+pub use error::{AddError, BoxError, PlanError, RehearsalError, ReleaseError, RunError, WriteError};
 pub use event::Event;
 pub use index::Index;
 pub use key::Key;
@@ -232,8 +245,9 @@ pub use ownership::{Dependent, OwnershipError, controller_ref, owned_by};
 pub use plan::{Emission, Plan, Step};
 pub use ready::Priority;
 pub use record::{EventRecord, Severity, reference_to};
+pub use rehearsal::Rehearsal;
 pub use report::own_pod;
-pub use spec::{Delivery, Detail, Freshness, ObserverSpec, OptionSpec, Right, Scope, Watch};
+pub use spec::{Delivery, Freshness, ObserverSpec, OptionSpec, Right, Scope, Watch};
 pub use status::{Health, LastError, ObserverStatus, Status, WatchState, WatchStatus};
 pub use trigger::Trigger;
 pub use view::{Table, View};

@@ -54,6 +54,18 @@ impl Pending {
     }
 }
 
+/// Makes the last event show the state `now` where that shows nothing new, so that its version is one that can be
+/// written to: such a state is not told.
+pub(crate) fn refresh(events: &mut [Event], now: Option<&Object>) {
+    if let (Some(Event::Added(last) | Event::Modified { new: last, .. }), Some(now)) =
+        (events.last_mut(), now)
+        && last.uid() == now.uid()
+        && now.shows_the_same_as(last)
+    {
+        *last = now.clone();
+    }
+}
+
 /// Pending changes of many objects, in the order in which each first changed. Bounded by the number of objects.
 #[derive(Default)]
 pub(crate) struct PendingSet {
@@ -147,6 +159,23 @@ mod tests {
     #[test]
     fn an_object_that_left_a_selector_and_came_back_is_modified() {
         check([deleted("a", 2), added("a", 3)], &["modified a2 a3"]);
+    }
+
+    #[test]
+    fn an_event_has_the_version_that_is_there_now() {
+        let owned = |version: u64, phase: &str| {
+            let metadata = json!({
+                "name": "web", "uid": "u", "resourceVersion": version.to_string(), "managedFields": [{"f": version}],
+            });
+            let json = json!({"metadata": metadata, "status": phase}).to_string();
+            let kind = Kind::named("", "v1", "Pod", "pods");
+            crate::parser::Parser::new(kind, crate::Detail::whole()).parse(json.as_bytes()).unwrap()
+        };
+        for (now, shown) in [(owned(3, "a"), "3"), (owned(3, "b"), "2")] {
+            let mut events = [Event::Modified { old: owned(1, "c"), new: owned(2, "a") }];
+            refresh(&mut events, Some(&now));
+            assert_eq!(events[0].object().resource_version(), shown);
+        }
     }
 
     #[test]

@@ -90,7 +90,8 @@ impl Plan {
         self.encoded(Write::update_status(object))
     }
 
-    /// Applies an object server-side as the observer's field manager, without force.
+    /// Applies an object server-side as the observer's field manager, without force. It is not sent where the view shows
+    /// it to be applied already, if the watch keeps [who owns which field](crate::Watch::with_managed_fields).
     pub fn apply<K>(&mut self, object: &K) -> &mut Self
     where
         K: Resource<DynamicType = ()> + Serialize,

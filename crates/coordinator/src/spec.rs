@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::Resource;
 
-use crate::{AddError, Backoff, Index, Kind, Trigger};
+use crate::{AddError, Backoff, Detail, Index, Kind, Trigger};
 
 /// What an observer is and wants, as data.
 ///
@@ -262,8 +262,7 @@ impl ObserverSpec {
 
 /// One kind an observer watches, and how much of it.
 ///
-/// Observers that want the same kind, scope and detail share one watch of the server; metadata is taken from a watch
-/// of whole objects where there is one already.
+/// Observers that want the same kind and scope share one watch of the server, which keeps what they want together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watch {
     /// The kind.
@@ -288,16 +287,6 @@ pub struct Scope {
     pub fields: Option<String>,
 }
 
-/// How much of each object an observer wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Detail {
-    /// The whole object.
-    #[default]
-    Whole,
-    /// Only `metadata`, asked from the server as `PartialObjectMetadata`.
-    Metadata,
-}
-
 impl Watch {
     /// All objects of a kind known at compile time.
     pub fn of<K: Resource<DynamicType = ()>>() -> Self {
@@ -306,7 +295,7 @@ impl Watch {
 
     /// All objects of any kind.
     pub fn kind(kind: Kind) -> Self {
-        Self { kind, scope: Scope::default(), detail: Detail::Whole, required: true }
+        Self { kind, scope: Scope::default(), detail: Detail::whole(), required: true }
     }
 
     /// Only objects of this namespace; may be repeated.
@@ -330,10 +319,10 @@ impl Watch {
         self
     }
 
-    /// Only the metadata of objects.
+    /// Only the metadata of objects, see [`Detail`]. What changes elsewhere in an object is not told.
     #[must_use]
     pub fn metadata_only(mut self) -> Self {
-        self.detail = Detail::Metadata;
+        self.detail = Detail::metadata();
         self
     }
 

@@ -147,7 +147,7 @@ pub struct WatchStatus {
     pub labels: Option<String>,
     /// The field selector.
     pub fields: Option<String>,
-    /// How much of each object is kept.
+    /// How much of each object its observers want, and so how much is kept.
     pub detail: Detail,
     /// How it fares.
     pub state: WatchState,

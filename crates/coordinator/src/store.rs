@@ -26,19 +26,20 @@ pub(crate) struct Snapshot {
 type Entries = OrdSet<(Arc<str>, Arc<str>, Arc<str>)>;
 
 impl Snapshot {
-    /// Takes in the state of an object that exists, and tells what changed: nothing if this state is known.
+    /// Takes in the state of an object that exists, and tells what changed: nothing if this state is known, or shows
+    /// nothing new of what is kept.
     pub(crate) fn apply(&mut self, new: Object, mut tell: impl FnMut(Event)) {
         self.advance(new.resource_version());
         self.changed_at = self.position;
         let old = self.insert(new.clone());
         match old {
             None => tell(Event::Added(new)),
-            Some(old) if old.is_same_state(&new) => {}
-            Some(old) if old.uid() == new.uid() => tell(Event::Modified { old, new }),
-            Some(old) => {
+            Some(old) if old.uid() != new.uid() => {
                 tell(Event::Deleted(old));
                 tell(Event::Added(new));
             }
+            Some(old) if old.is_same_state(&new) || new.shows_the_same_as(&old) => {}
+            Some(old) => tell(Event::Modified { old, new }),
         }
     }
 
@@ -51,28 +52,43 @@ impl Snapshot {
         }
     }
 
-    /// Takes in a whole list, and tells only what differs, deletions included.
-    pub(crate) fn replace(&mut self, list: Vec<Object>, resource_version: &str, mut tell: impl FnMut(Event)) {
-        let mut next = Self { position: self.position, ..Self::default() };
-        for object in list {
-            let known = self.get(object.namespace(), object.name()).filter(|old| old.is_same_state(&object));
-            next.insert(known.cloned().unwrap_or(object));
+    /// Adds an object of a list that is being read: as `known` has it, if it has this very state.
+    pub(crate) fn collect(&mut self, new: Object, known: Option<&Self>) {
+        let known = known.and_then(|known| known.get(new.namespace(), new.name()));
+        let same = known.filter(|known| known.is_same_state(&new)).cloned();
+        self.insert(same.unwrap_or(new));
+    }
+
+    /// Puts an object in the place of one that is the same but for its form, if that is still there.
+    pub(crate) fn exchange(&mut self, old: &Object, new: Object) {
+        if self.get(old.namespace(), old.name()).is_some_and(|now| now.is(old)) {
+            self.insert(new);
         }
+    }
+
+    /// Takes an object off a list that is being read.
+    pub(crate) fn uncollect(&mut self, gone: &Object) {
+        self.remove(gone);
+    }
+
+    /// Takes in a whole list, and tells only what differs, deletions included.
+    pub(crate) fn replace(&mut self, mut list: Self, resource_version: &str, mut tell: impl FnMut(Event)) {
         for old in self.iter() {
-            if next.get(old.namespace(), old.name()).is_none_or(|new| new.uid() != old.uid()) {
+            if list.get(old.namespace(), old.name()).is_none_or(|new| new.uid() != old.uid()) {
                 tell(Event::Deleted(old.clone()));
             }
         }
-        for new in next.iter() {
+        for new in list.iter() {
             match self.get(new.namespace(), new.name()).filter(|old| old.uid() == new.uid()) {
                 None => tell(Event::Added(new.clone())),
-                Some(old) if old.is_same_state(new) => {}
+                Some(old) if old.is_same_state(new) || new.shows_the_same_as(old) => {}
                 Some(old) => tell(Event::Modified { old: old.clone(), new: new.clone() }),
             }
         }
-        next.advance(resource_version);
-        next.changed_at = next.position;
-        *self = next;
+        list.position = self.position;
+        list.advance(resource_version);
+        list.changed_at = list.position;
+        *self = list;
     }
 
     /// Takes in that everything up to this resource version has been seen.
@@ -120,15 +136,12 @@ impl Snapshot {
         let old = self.objects.get_mut(&namespace)?.insert(name, new.clone());
         match &old {
             None => self.count += 1,
-            Some(old) if old.owners() == new.owners() => return Some(old.clone()),
+            Some(old) if old.has_owners_of(&new) => return Some(old.clone()),
             Some(old) => self.forget_owners(old),
         }
-        for owner in new.owners() {
-            self.owners.insert((
-                Arc::from(&*owner.uid),
-                new.key().shared_namespace(),
-                new.key().shared_name(),
-            ));
+        for uid in new.owner_uids() {
+            let (namespace, name) = (new.key().shared_namespace(), new.key().shared_name());
+            self.owners.insert((Arc::clone(uid), namespace, name));
         }
         old
     }
@@ -146,9 +159,9 @@ impl Snapshot {
     }
 
     fn forget_owners(&mut self, object: &Object) {
-        for owner in object.owners() {
+        for uid in object.owner_uids() {
             let (namespace, name) = (object.key().shared_namespace(), object.key().shared_name());
-            self.owners.remove(&(Arc::from(&*owner.uid), namespace, name));
+            self.owners.remove(&(Arc::clone(uid), namespace, name));
         }
     }
 }
@@ -160,12 +173,12 @@ pub(crate) struct IndexTable {
 }
 
 impl IndexTable {
-    pub(crate) fn add(&mut self, object: &Object, value: &str) {
-        self.entries.insert((Arc::from(value), object.key().shared_namespace(), object.key().shared_name()));
+    pub(crate) fn add(&mut self, object: &Object, value: Arc<str>) {
+        self.entries.insert((value, object.key().shared_namespace(), object.key().shared_name()));
     }
 
-    pub(crate) fn remove(&mut self, object: &Object, value: &str) {
-        self.entries.remove(&(Arc::from(value), object.key().shared_namespace(), object.key().shared_name()));
+    pub(crate) fn remove(&mut self, object: &Object, value: Arc<str>) {
+        self.entries.remove(&(value, object.key().shared_namespace(), object.key().shared_name()));
     }
 
     /// Namespaces and names of the objects with this value, in order.
@@ -211,6 +224,32 @@ mod tests {
         objects.map(Object::name).collect()
     }
 
+    fn list(objects: impl IntoIterator<Item = Object>) -> Snapshot {
+        let mut list = Snapshot::default();
+        objects.into_iter().for_each(|object| list.collect(object, None));
+        list
+    }
+
+    #[test]
+    fn a_list_keeps_the_objects_that_are_known() {
+        let mut snapshot = Snapshot::default();
+        snapshot.apply(pod("a", "1", 1, None), |_| {});
+        snapshot.apply(pod("b", "2", 2, None), |_| {});
+        let known = snapshot.get(Some("ns"), "a").unwrap().clone();
+        let mut next = Snapshot::default();
+        next.collect(pod("a", "1", 1, None), Some(&snapshot));
+        next.collect(pod("b", "2", 3, None), Some(&snapshot));
+        next.collect(pod("c", "3", 4, None), Some(&snapshot));
+        next.uncollect(&pod("c", "3", 5, None));
+        let mut told = Vec::new();
+        snapshot.replace(next, "5", |event| told.push(event.object().resource_version().to_owned()));
+        assert_eq!((told, snapshot.len()), (vec!["3".to_owned()], 2));
+        assert!(
+            std::ptr::eq(known.uid(), snapshot.get(Some("ns"), "a").unwrap().uid()),
+            "the same, not its like"
+        );
+    }
+
     #[test]
     fn the_index_by_owner_follows_changes_deletions_and_lists() {
         let mut snapshot = Snapshot::default();
@@ -223,7 +262,7 @@ mod tests {
         snapshot.delete(pod("b", "2", 4, Some("x")), |_| {});
         snapshot.apply(pod("a", "1", 5, None), |_| {});
         assert!(snapshot.owners.is_empty());
-        snapshot.replace(vec![pod("c", "3", 6, Some("x"))], "7", |_| {});
+        snapshot.replace(list([pod("c", "3", 6, Some("x"))]), "7", |_| {});
         assert_eq!((names(snapshot.owned_by("x")), snapshot.len(), snapshot.position()), (vec!["c"], 1, 7));
     }
 

@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 use crate::actor::End;
 use crate::feeds::{Feeds, Subscription};
 use crate::view::Tables;
-use crate::wire::Source;
-use crate::{Detail, Event, Key, Object, ObserverSpec};
+use crate::wire::Wanted;
+use crate::{Event, Key, Object, ObserverSpec};
 
 /// What an observer takes over from the one before it.
 pub(crate) struct Inheritance {
@@ -60,18 +60,11 @@ pub(crate) fn subscribe(
     feeds: &Arc<Feeds>,
     signal: &Arc<Notify>,
 ) -> Vec<Arc<Subscription>> {
-    let sources: Vec<Source> = spec.watches.iter().flat_map(Source::of).collect();
-    let find = |source: &Source| known?.iter().find(|known| known.serves == *source).map(Arc::clone);
-    let mut found: Vec<Option<Arc<Subscription>>> = sources.iter().map(find).collect();
-    // Whole objects first, so that metadata is taken from their feeds.
-    for detail in [Detail::Whole, Detail::Metadata] {
-        let lacking =
-            sources.iter().zip(&mut found).filter(|(source, end)| end.is_none() && source.detail == detail);
-        for (source, end) in lacking {
-            *end = Some(Arc::new(feeds.subscribe(source, spec.delivery, Arc::clone(signal))));
-        }
-    }
-    found.into_iter().flatten().collect()
+    let kept = |wanted: &Wanted| known?.iter().find(|known| known.is_for(wanted)).map(Arc::clone);
+    let subscribe = |wanted: Wanted| {
+        kept(&wanted).unwrap_or_else(|| Arc::new(feeds.subscribe(wanted, spec.delivery, Arc::clone(signal))))
+    };
+    Wanted::all(&spec.watches).into_iter().map(subscribe).collect()
 }
 
 /// Goes on with what has been taken of the subscriptions that are kept.

@@ -8,7 +8,7 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 
 use crate::store::{IndexTable, Snapshot};
-use crate::wire::Source;
+use crate::wire::{Source, Wanted};
 use crate::{DecodeError, Key, Kind, Object, ObserverSpec};
 
 /// The objects of the kinds an observer watches, at one moment. Cheap to clone, and safe to keep: it never changes,
@@ -56,7 +56,7 @@ impl View {
             };
             for index in spec.indexes.iter().filter(|index| index.kind() == object.kind()) {
                 if let Some((_, entries)) = table.indexes.iter_mut().find(|(name, _)| *name == index.name()) {
-                    index.values(&object).iter().for_each(|value| entries.add(&object, value));
+                    index.values(&object).into_iter().for_each(|value| entries.add(&object, value.into()));
                 }
             }
             if let Some(slice) = table.slices.iter_mut().find(|slice| slice.source.covers(object.namespace()))
@@ -235,7 +235,7 @@ impl Tables {
     /// Empty tables for the kinds and indexes of a spec.
     pub(crate) fn for_spec(spec: &ObserverSpec) -> Self {
         let mut kinds: Vec<KindTable> = Vec::new();
-        for source in spec.watches.iter().flat_map(Source::of) {
+        for Wanted { source, .. } in Wanted::all(&spec.watches) {
             let position = kinds.iter().position(|table| table.kind == source.kind).unwrap_or_else(|| {
                 let indexes = spec.indexes.iter().filter(|index| *index.kind() == source.kind);
                 let indexes = indexes.map(|index| (index.name(), IndexTable::default())).collect();

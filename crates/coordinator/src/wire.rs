@@ -1,5 +1,6 @@
 //! How lists and watches are written: requests for them, and their answers as objects that keep their bytes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use http::Request;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::object::DecodeError;
+use crate::parser::Parser;
 use crate::{Detail, Kind, Object, Watch, selector};
 
 /// What one watch of the server is about.
@@ -19,7 +21,15 @@ pub(crate) struct Source {
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<String>,
     pub(crate) fields: Option<String>,
+}
+
+/// What an observer asks of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) source: Source,
     pub(crate) detail: Detail,
+    /// It waits until the source is there.
+    pub(crate) required: bool,
 }
 
 /// How many objects a page of a list has at most.
@@ -27,13 +37,12 @@ const PAGE_LIMIT: u32 = 500;
 
 impl Source {
     /// What an observer's watch is about, one source for each namespace.
-    pub(crate) fn of(watch: &Watch) -> Vec<Self> {
+    fn of(watch: &Watch) -> Vec<Self> {
         let source = |namespace: Option<&String>| Self {
             kind: watch.kind.clone(),
             namespace: namespace.cloned(),
             labels: watch.scope.labels.clone(),
             fields: watch.scope.fields.clone(),
-            detail: watch.detail,
         };
         match watch.scope.namespaces.as_slice() {
             [] => vec![source(None)],
@@ -54,7 +63,11 @@ impl Source {
     }
 
     /// The request for one page of the list: the first, or the one that a token continues.
-    pub(crate) fn list(&self, continue_token: Option<&str>) -> Result<Request<Vec<u8>>, RequestError> {
+    pub(crate) fn list(
+        &self,
+        metadata_only: bool,
+        continue_token: Option<&str>,
+    ) -> Result<Request<Vec<u8>>, RequestError> {
         let params = ListParams {
             label_selector: self.labels.clone(),
             field_selector: self.fields.clone(),
@@ -63,38 +76,49 @@ impl Source {
             ..ListParams::default()
         };
         let request = self.request();
-        match self.detail {
-            Detail::Whole => request.list(&params),
-            Detail::Metadata => request.list_metadata(&params),
-        }
+        if metadata_only { request.list_metadata(&params) } else { request.list(&params) }
     }
 
-    /// The request for one page of the list's metadata, however much the watch itself asks for.
-    pub(crate) fn list_metadata(
+    /// The request for the changes after a resource version; without one, for all objects as they are now (as a list
+    /// has them), a bookmark that says that this is all, and then the changes.
+    pub(crate) fn watch(
         &self,
-        continue_token: Option<&str>,
+        metadata_only: bool,
+        after: Option<&str>,
+        timeout_seconds: u32,
     ) -> Result<Request<Vec<u8>>, RequestError> {
-        Self { detail: Detail::Metadata, ..self.clone() }.list(continue_token)
-    }
-
-    /// The request for the changes after a resource version.
-    pub(crate) fn watch(&self, after: &str, timeout_seconds: u32) -> Result<Request<Vec<u8>>, RequestError> {
         let params = WatchParams {
             label_selector: self.labels.clone(),
             field_selector: self.fields.clone(),
             timeout: Some(timeout_seconds),
             bookmarks: true,
-            send_initial_events: false,
+            send_initial_events: after.is_none(),
         };
-        let request = self.request();
-        match self.detail {
-            Detail::Whole => request.watch(&params, after),
-            Detail::Metadata => request.watch_metadata(&params, after),
-        }
+        let (request, after) = (self.request(), after.unwrap_or_default());
+        if metadata_only { request.watch_metadata(&params, after) } else { request.watch(&params, after) }
     }
 
     fn request(&self) -> RequestBuilder {
         RequestBuilder::new(self.kind.url(self.namespace.as_deref()))
+    }
+}
+
+impl Wanted {
+    /// What an observer's watches ask for: each source once, with all that any of them wants of it.
+    pub(crate) fn all(watches: &[Watch]) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for watch in watches {
+            for source in Source::of(watch) {
+                match all.iter_mut().find(|wanted| wanted.source == source) {
+                    Some(wanted) => {
+                        wanted.detail = wanted.detail.union(&watch.detail);
+                        wanted.required |= watch.required;
+                    }
+                    None => all.push(Self { source, detail: watch.detail.clone(), required: watch.required }),
+                }
+            }
+        }
+        all
     }
 }
 
@@ -107,10 +131,7 @@ impl fmt::Display for Source {
         for selector in [&self.labels, &self.fields].into_iter().flatten() {
             write!(f, " with {selector}")?;
         }
-        match self.detail {
-            Detail::Whole => Ok(()),
-            Detail::Metadata => f.write_str(" (metadata)"),
-        }
+        Ok(())
     }
 }
 
@@ -139,12 +160,15 @@ struct RawListMeta {
 }
 
 impl Page {
-    pub(crate) fn parse(kind: &Kind, body: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn parse(parser: &Parser, body: &[u8]) -> Result<Self, DecodeError> {
         let list: RawList = serde_json::from_slice(body)
-            .map_err(|source| DecodeError { what: format!("list of {kind}"), source })?;
+            .map_err(|source| DecodeError { what: format!("list of {}", parser.kind()), source })?;
         let items = list.items.unwrap_or_default();
         Ok(Self {
-            objects: items.into_iter().map(|item| parse(kind, item)).collect::<Result<_, _>>()?,
+            objects: items
+                .into_iter()
+                .map(|item| parser.parse(item.get().as_bytes()))
+                .collect::<Result<_, _>>()?,
             resource_version: list.metadata.resource_version,
             continue_token: list.metadata.r#continue.filter(|token| !token.is_empty()),
         })
@@ -156,7 +180,11 @@ impl Page {
 pub(crate) enum Line {
     Applied(Object),
     Deleted(Object),
-    Bookmark(String),
+    Bookmark {
+        resource_version: String,
+        /// All objects that there were at the beginning have been told.
+        ends_list: bool,
+    },
     Error(Box<Status>),
     /// A type of event that is not known.
     Unknown,
@@ -171,27 +199,108 @@ struct RawLine<'a> {
 
 #[derive(Deserialize)]
 struct RawBookmark {
-    metadata: RawListMeta,
+    metadata: RawBookmarkMeta,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawBookmarkMeta {
+    #[serde(default)]
+    resource_version: String,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+/// What the bookmark has that ends the objects a watch begins with.
+const LIST_END: &str = "k8s.io/initial-events-end";
+
 impl Line {
-    pub(crate) fn parse(kind: &Kind, line: &[u8]) -> Result<Self, DecodeError> {
-        let wrong = |source| DecodeError { what: format!("watch event of {kind}"), source };
+    /// Reads a line of a watch; one that `is_news` is dispatched before it is packed.
+    pub(crate) fn parse(parser: &Parser, line: &[u8], is_news: bool) -> Result<Self, DecodeError> {
+        if let Some(line) = Self::parse_usual(parser, line, is_news) {
+            return Ok(line);
+        }
+        let wrong = |source| DecodeError { what: format!("watch event of {}", parser.kind()), source };
         let RawLine { r#type, object } = serde_json::from_slice(line).map_err(wrong)?;
+        let json = object.get();
+        if let Some(line) = Self::of_object(parser, r#type, json.as_bytes(), is_news) {
+            return line;
+        }
         Ok(match r#type {
-            "ADDED" | "MODIFIED" => Self::Applied(parse(kind, object)?),
-            "DELETED" => Self::Deleted(parse(kind, object)?),
             "BOOKMARK" => {
-                let bookmark: RawBookmark = serde_json::from_str(object.get()).map_err(wrong)?;
-                Self::Bookmark(bookmark.metadata.resource_version)
+                let RawBookmark { metadata } = serde_json::from_str(json).map_err(wrong)?;
+                let annotations = metadata.annotations.unwrap_or_default();
+                let ends_list = annotations.get(LIST_END).is_some_and(|value| value == "true");
+                Self::Bookmark { resource_version: metadata.resource_version, ends_list }
             }
-            "ERROR" => Self::Error(serde_json::from_str(object.get()).map_err(wrong)?),
+            "ERROR" => Self::Error(serde_json::from_str(json).map_err(wrong)?),
             _ => Self::Unknown,
         })
     }
+
+    /// Reads a line as servers write it in one go: what is around the object is the same each time. What is none such
+    /// is for the other way, which says what is wrong.
+    fn parse_usual(parser: &Parser, line: &[u8], is_news: bool) -> Option<Self> {
+        let line = line.trim_ascii_end().strip_suffix(b"}")?.strip_prefix(b"{\"type\":\"")?;
+        ["MODIFIED", "ADDED", "DELETED"].into_iter().find_map(|event| {
+            let json = line.strip_prefix(event.as_bytes())?.strip_prefix(b"\",\"object\":")?;
+            Self::of_object(parser, event, json, is_news)?.ok()
+        })
+    }
+
+    /// A line about an object; none if the event is another.
+    fn of_object(
+        parser: &Parser,
+        event: &str,
+        json: &[u8],
+        is_news: bool,
+    ) -> Option<Result<Self, DecodeError>> {
+        match event {
+            "ADDED" | "MODIFIED" if is_news => Some(parser.parse_hot(json).map(Self::Applied)),
+            "ADDED" | "MODIFIED" => Some(parser.parse(json).map(Self::Applied)),
+            "DELETED" => Some(parser.parse_hot(json).map(Self::Deleted)),
+            _ => None,
+        }
+    }
 }
 
-/// An object with bytes of its own, so that it does not keep the page alive that it came in.
-fn parse(kind: &Kind, raw: &RawValue) -> Result<Object, DecodeError> {
-    Object::parse(kind, bytes::Bytes::copy_from_slice(raw.get().as_bytes()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_however_they_are_written() {
+        let parser = Parser::new(Kind::named("", "v1", "Pod", "pods"), Detail::whole());
+        let read = |line: &str| match Line::parse(&parser, line.as_bytes(), true) {
+            Ok(Line::Applied(object)) => format!("applied {object:?}"),
+            Ok(Line::Deleted(object)) => format!("deleted {object:?}"),
+            Ok(Line::Bookmark { resource_version, ends_list }) => {
+                format!("bookmark {resource_version} {ends_list}")
+            }
+            Ok(Line::Error(status)) => format!("error {}", status.code),
+            Ok(Line::Unknown) => "unknown".to_owned(),
+            Err(error) => error.what,
+        };
+        let object = r#"{"metadata":{"name":"a","resourceVersion":"1"}}"#;
+        for (line, what) in [
+            (format!("{{\"type\":\"ADDED\",\"object\":{object}}}\n"), "applied Pod a@1"),
+            (format!("{{\"type\":\"MODIFIED\",\"object\":{object}}}"), "applied Pod a@1"),
+            (format!("{{\"type\":\"DELETED\",\"object\":{object}}}\n"), "deleted Pod a@1"),
+            (format!("{{\"object\":{object},\"type\":\"DELETED\"}}\n"), "deleted Pod a@1"),
+            (format!("{{ \"type\" : \"ADDED\", \"object\" : {object} }}\n"), "applied Pod a@1"),
+            (format!("{{\"type\":\"ADDED\",\"object\":{object},\"more\":1}}\n"), "applied Pod a@1"),
+            (format!("{{\"type\":\"NEW\",\"object\":{object}}}\n"), "unknown"),
+            (r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}"#.to_owned(), "bookmark 7 false"),
+            (
+                r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"true"}}}}"#
+                    .to_owned(),
+                "bookmark 7 true",
+            ),
+            (r#"{"type":"ERROR","object":{"code":410,"reason":"Expired"}}"#.to_owned(), "error 410"),
+            (r#"{"type":"ADDED","object":{"metadata":{}}}"#.to_owned(), "metadata of an object of kind Pod"),
+            (r#"{"type":"ADDED","object":{"metadata":{"na"#.to_owned(), "watch event of Pod"),
+        ] {
+            assert_eq!(read(&line), what, "{line}");
+        }
+    }
 }

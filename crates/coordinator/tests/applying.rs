@@ -59,7 +59,7 @@ struct AtLeast {
 
 impl Observer for AtLeast {
     fn spec(&self) -> ObserverSpec {
-        ObserverSpec::new(self.name, "").watch(Watch::kind(widget_kind()))
+        ObserverSpec::new(self.name, "").watch(Watch::kind(widget_kind()).with_managed_fields())
     }
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
@@ -148,7 +148,9 @@ struct Labels;
 
 impl Observer for Labels {
     fn spec(&self) -> ObserverSpec {
-        ObserverSpec::new("labels", "").watch(Watch::of::<Pod>()).watch(Watch::of::<ConfigMap>())
+        ObserverSpec::new("labels", "")
+            .watch(Watch::of::<Pod>())
+            .watch(Watch::of::<ConfigMap>().with_managed_fields())
     }
 
     fn wake(&self, event: &xebec_coordinator::Event, _view: &View) -> Vec<Key> {

@@ -329,7 +329,7 @@ async fn metadata_comes_from_whole_objects_where_there_are_some() {
         let callback = move |event: Event, cx: Context| {
             let metadata: Option<PartialObjectMeta<Pod>> = cx.view().get(Some("ns"), "web").unwrap();
             let labels = metadata.unwrap().metadata.labels.unwrap();
-            seen.lock().push((event.object().bytes().clone(), labels["app"].clone()));
+            seen.lock().push((event.object().bytes().into_owned(), labels["app"].clone()));
             async {}
         };
         coordinator.callback(spec, callback).unwrap();

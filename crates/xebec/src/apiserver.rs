@@ -16,7 +16,7 @@ pub async fn run(arguments: ApiserverArguments) -> Result<()> {
     let shutdown = signals::shutdown()?;
     let place = arguments.kubeconfig.map_or_else(KubeconfigPlace::temporary, KubeconfigPlace::File);
     let mut server = Server::start(&arguments.serve, &place, shutdown).await?;
-    crate::manifests::apply(&server.cluster, &arguments.serve.filenames).await?;
+    crate::initial::apply(&server.cluster, &arguments.serve.filenames).await?;
     server.begin_faults();
     let line = json!({"url": server.url, "kubeconfig": server.kubeconfig.path()});
     let mut output = io::stdout().lock();

@@ -1,13 +1,23 @@
 //! The command line: what can be asked for, as data. What each command does stands in the module of its name.
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::bench::BenchArguments;
+use xebec_observers::OBSERVERS;
+
+use crate::{bench::BenchArguments, observer::ObserverCommand, output::OutputFormat};
+
+/// Where a running xebec tells how it fares, unless told otherwise.
+pub const METRICS_ADDRESS: &str = "127.0.0.1:9476";
+
+/// What was asked for makes no sense, which only shows when it is done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUsage(pub String);
 
 /// A Kubernetes cluster in one binary, and the crew that keeps a cluster in order.
 #[derive(Debug, Parser)]
@@ -42,6 +52,16 @@ pub enum Command {
     /// Connects as kubectl does: by --kubeconfig, else $KUBECONFIG, else the kubeconfig in the home directory; within
     /// a pod, by its service account.
     Run(RunArguments),
+    /// Print what to apply to a cluster so that xebec runs there: with the rights that its observers need, and no more.
+    ///
+    /// `xebec manifests --image IMAGE | kubectl apply -f -`. Two replicas, of which one leads.
+    Manifests(ManifestsArguments),
+    /// Show how a running xebec fares: its observers and watches, queues, errors, and who leads.
+    ///
+    /// Asks the process itself, at the address where it serves its metrics, from the same machine (or pod) only.
+    Status(StatusArguments),
+    #[command(flatten)]
+    Observer(ObserverCommand),
     /// Measure a Kubernetes API, beside the bars that xebec holds itself to.
     #[command(hide = true)]
     Bench(BenchArguments),
@@ -112,6 +132,10 @@ pub struct UpArguments {
     /// How many nodes the cluster has. They are simulated: their pods become ready, and those of Jobs end.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=10_000))]
     pub nodes: u16,
+    /// Where /metrics, /healthz and /readyz are served, over plain HTTP: an address with a port (0 takes a free one), or
+    /// none.
+    #[arg(long, value_name = "ADDRESS", default_value = "none", value_parser = metrics_address)]
+    pub metrics_address: MetricsAddress,
     #[command(flatten)]
     pub observers: ObserversArgument,
 }
@@ -127,22 +151,106 @@ pub struct ApiserverArguments {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// The flags of `xebec run`.
+/// Which cluster is meant, as kubectl finds it.
 #[derive(Args, Debug)]
-pub struct RunArguments {
+pub struct ClusterArguments {
     /// The kubeconfig of the cluster.
     #[arg(long, value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig. [default: its current one]
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
+}
+
+/// The flags of `xebec run`.
+#[derive(Args, Debug)]
+pub struct RunArguments {
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
     /// Run beside other replicas, of which only the leader acts: the one that holds this Lease. It needs the rights to
     /// get, create and update leases.coordination.k8s.io in that namespace. [default if no value: default/xebec]
     #[arg(long, value_name = "NAMESPACE/NAME", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "default/xebec", value_parser = lease)]
+    #[arg(default_missing_value = "default/xebec", value_parser = lease, conflicts_with = "shard_by")]
     pub leader_elect: Option<(String, String)>,
+    /// Run beside other replicas, each of which serves its share: of the namespaces, or of the single objects. It needs
+    /// the rights to get, list, create, update and delete leases.coordination.k8s.io in the namespace of --shard-group.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub shard_by: Option<ShardBy>,
+    /// The namespace of the Leases of those who share, and the name that they have in common.
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "default/xebec", value_parser = lease)]
+    #[arg(requires = "shard_by")]
+    pub shard_group: (String, String),
+    /// Where /metrics, /healthz and /readyz are served, over plain HTTP, and what `xebec status` asks: an address with a
+    /// port (0 takes a free one), or none.
+    #[arg(long, value_name = "ADDRESS", default_value = METRICS_ADDRESS, value_parser = metrics_address)]
+    pub metrics_address: MetricsAddress,
+    /// Write nothing: print what the observers would do about the cluster as it is now, and end.
+    #[arg(long, conflicts_with_all = ["leader_elect", "shard_by"])]
+    pub dry_run: bool,
+    /// How a dry run is printed: text for people, JSON or YAML with all that would be written for programs.
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT", requires = "dry_run")]
+    pub output: OutputFormat,
     #[command(flatten)]
     pub observers: ObserversArgument,
+}
+
+/// What replicas share out among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShardBy {
+    /// All of a namespace is served by one replica.
+    Namespace,
+    /// Each object on its own: the most even shares.
+    Key,
+}
+
+/// An address to serve metrics at; none for nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsAddress(pub Option<SocketAddr>);
+
+fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
+    if text == "none" {
+        return Ok(MetricsAddress(None));
+    }
+    let address = text.parse().map_err(|_| "it must be IP:PORT (an IPv6 address in brackets), or none")?;
+    Ok(MetricsAddress(Some(address)))
+}
+
+/// The flags of `xebec manifests`.
+#[derive(Args, Debug)]
+pub struct ManifestsArguments {
+    /// The namespace in which xebec runs; it is among what is printed, unless it is Kubernetes' own.
+    #[arg(long, default_value = "xebec", value_name = "NAME", value_parser = label)]
+    pub namespace: String,
+    /// What the Deployment and all that belongs to it is called.
+    #[arg(long, default_value = "xebec", value_name = "NAME", value_parser = label)]
+    pub name: String,
+    /// The image, with xebec as its entry point.
+    #[arg(long, default_value = concat!("xebec:", env!("CARGO_PKG_VERSION")), value_name = "IMAGE")]
+    pub image: String,
+    #[command(flatten)]
+    pub observers: ObserversArgument,
+}
+
+/// The flags of `xebec status`.
+#[derive(Args, Debug)]
+pub struct StatusArguments {
+    /// The --metrics-address of the process.
+    #[arg(long, default_value = METRICS_ADDRESS, value_name = "ADDRESS")]
+    pub address: SocketAddr,
+    /// The format: text for people, JSON or YAML for programs.
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
+    pub output: OutputFormat,
+}
+
+/// A name that can be that of a namespace and a label's value: an RFC 1123 label.
+fn label(text: &str) -> Result<String, String> {
+    let inner = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    let is_label = (1..=63).contains(&text.len()) && text.chars().all(inner);
+    if is_label && !text.starts_with('-') && !text.ends_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err("it must be lower-case letters, digits and '-' within, at most 63".to_owned())
+    }
 }
 
 /// Namespace and name of a Lease.
@@ -159,8 +267,23 @@ fn lease(text: &str) -> Result<(String, String), String> {
 #[derive(Args, Debug)]
 pub struct ObserversArgument {
     /// The observers to run, by name and separated by commas; an empty list runs none. [default: all]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 1)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 1, value_parser = observer)]
     pub observers: Option<Vec<String>>,
+}
+
+fn observer(name: &str) -> Result<String, String> {
+    if name.is_empty() || OBSERVERS.iter().any(|observer| observer.name == name) {
+        return Ok(name.to_owned());
+    }
+    let known: Vec<&str> = OBSERVERS.iter().map(|observer| observer.name).collect();
+    Err(format!("there is no observer {name:?}: choose from {}", known.join(", ")))
+}
+
+impl ObserversArgument {
+    /// Whether the observer of this name is to run.
+    pub fn includes(&self, name: &str) -> bool {
+        self.observers.as_ref().is_none_or(|names| names.iter().any(|wanted| wanted == name))
+    }
 }
 
 /// The flags of `xebec version`.
@@ -206,13 +329,13 @@ mod tests {
 
     #[test]
     fn up_takes_the_flags_that_are_documented() {
-        let line = "xebec up -f a.yaml -f b --nodes 3 --port 0 --kubeconfig k --token-auth-file t --observers reload,slo";
+        let line = "xebec up -f a.yaml -f b --nodes 3 --port 0 --kubeconfig k --token-auth-file t --observers reload,";
         let Ok(Command::Up(up)) = parse(line) else { panic!("{line}") };
         assert_eq!(up.serve.filenames, [PathBuf::from("a.yaml"), PathBuf::from("b")]);
         assert_eq!((up.nodes, up.serve.port), (3, 0));
         assert_eq!(up.kubeconfig, PathBuf::from("k"));
         assert_eq!(up.serve.token_auth_file, Some(PathBuf::from("t")));
-        assert_eq!(up.observers.observers, Some(vec!["reload".to_owned(), "slo".to_owned()]));
+        assert_eq!(up.observers.observers, Some(vec!["reload".to_owned(), String::new()]));
     }
 
     #[test]
@@ -223,12 +346,41 @@ mod tests {
     }
 
     #[test]
+    fn every_observer_has_its_commands() {
+        for observer in OBSERVERS {
+            let line = format!("xebec {} why kind/namespace/name -o yaml", observer.name);
+            let Ok(Command::Observer(command)) = parse(&line) else { panic!("{line}") };
+            assert_eq!(command.observer.name, observer.name);
+            assert!(parse(&format!("xebec {} plan --kubeconfig k", observer.name)).is_ok());
+        }
+    }
+
+    #[test]
+    fn only_loopback_hears_of_metrics_unless_told() {
+        let Ok(Command::Run(run)) = parse("xebec run") else { panic!("run needs no flags") };
+        assert!(run.metrics_address.0.is_some_and(|address| address.ip().is_loopback()));
+        let Ok(Command::Up(up)) = parse("xebec up") else { panic!("up needs no flags") };
+        assert_eq!(up.metrics_address, MetricsAddress(None));
+    }
+
+    #[test]
     fn wrong_usage_is_said() {
         for line in [
             "xebec",
             "xebec up --nodes many",
             "xebec up --port 70000",
             "xebec apiserver --nodes 1",
+            "xebec up --observers sail",
+            "xebec run --leader-elect --shard-by key",
+            "xebec run --shard-by uid",
+            "xebec run --shard-group a/b",
+            "xebec run --metrics-address 8080",
+            "xebec run -o json",
+            "xebec run --dry-run --leader-elect",
+            "xebec manifests --namespace Not_a_label",
+            "xebec reload",
+            "xebec reload why",
+            "xebec reload release",
             "xebec sail",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -6,13 +6,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use xebec_apiserver::Clock as ClusterClock;
 use xebec_controllers::CONTROLLERS;
 use xebec_coordinator::{Clock, Coordinator};
 use xebec_observers::OBSERVERS;
+
+use crate::cli::ObserversArgument;
 
 /// The cluster's clock, as the coordinator wants one.
 struct Time(ClusterClock);
@@ -58,23 +60,15 @@ pub fn add_control_plane(coordinator: &Coordinator, nodes: u16, authority: &str)
     Ok(())
 }
 
-/// Adds the observers of these names, all where none are named. Returns which run.
+/// Adds the observers that are asked for. Returns which run.
 ///
 /// # Errors
-/// A name that no observer has.
-pub fn add_observers(coordinator: &Coordinator, names: Option<&[String]>) -> Result<Vec<&'static str>> {
-    let known: Vec<&str> = OBSERVERS.iter().map(|observer| observer.name).collect();
+/// Two of them have one name.
+pub fn add_observers(coordinator: &Coordinator, wanted: &ObserversArgument) -> Result<Vec<&'static str>> {
     let mut running = Vec::new();
-    for name in names.unwrap_or_default().iter().filter(|name| !name.is_empty()) {
-        if !known.contains(&name.as_str()) {
-            bail!("there is no observer {name:?}: choose from {}", known.join(", "));
-        }
-    }
-    for observer in OBSERVERS {
-        if names.is_none_or(|names| names.iter().any(|name| name == observer.name)) {
-            observer.observe(coordinator)?;
-            running.push(observer.name);
-        }
+    for observer in OBSERVERS.iter().filter(|observer| wanted.includes(observer.name)) {
+        observer.observe(coordinator)?;
+        running.push(observer.name);
     }
     coordinator.on_emitted::<xebec_observers::reload::Reloaded, _, _>(|reloaded, _| async move {
         say(&format!("reload: {reloaded}"));

@@ -12,20 +12,27 @@ use clap::{CommandFactory, Parser};
 mod apiserver;
 mod bench;
 mod cli;
+mod connection;
 mod crew;
 mod descriptors;
 mod faults;
+mod initial;
 mod kubeconfig;
 mod logs;
 mod manifests;
+mod monitoring;
+mod observer;
+mod output;
+mod plans;
 mod run;
 mod server;
 mod signals;
 mod started;
+mod status;
 mod up;
 mod version;
 
-use cli::{Arguments, Command};
+use cli::{Arguments, Command, WrongUsage};
 
 const WRONG_USAGE: u8 = 2;
 
@@ -42,7 +49,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Where standard error is closed there is nobody left to tell.
             let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<WrongUsage>() { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -52,6 +59,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Apiserver(arguments) => block_on(apiserver::run(arguments))?,
         Command::Up(arguments) => block_on(up::run(arguments))?,
         Command::Run(arguments) => block_on(run::run(arguments))?,
+        Command::Manifests(arguments) => output::write(&manifests::text(&arguments)?)?,
+        Command::Status(arguments) => block_on(status::run(arguments))?,
+        Command::Observer(command) => block_on(observer::run(command))?,
         Command::Bench(bench) => return bench::run(&bench),
         Command::FirstCluster => bench::first_cluster::run()?,
         Command::Version(version) => io::stdout().write_all(version::text(version.output).as_bytes())?,

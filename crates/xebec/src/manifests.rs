@@ -1,125 +1,204 @@
-//! Manifests that are applied at the start (`-f FILE|DIR`): server-side, in the order of kinds that need each other.
+//! `xebec manifests`: what to apply to a cluster so that xebec runs there, derived from the observers' specs.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, bail};
-use http::Request;
-use serde_json::Value;
-use xebec_apiserver::Cluster;
+use anyhow::Result;
+use serde_json::{Value, json};
+use xebec_coordinator::{Election, Right};
+use xebec_observers::OBSERVERS;
 
-/// The kinds that others live in or need, first.
-const FIRST: [&str; 4] = ["CustomResourceDefinition", "Namespace", "ServiceAccount", "ConfigMap"];
-const MANAGER: &str = "xebec-up";
+use crate::{cli::ManifestsArguments, output::yaml};
 
-/// Applies every document of the files.
+const PORT: u16 = 9476;
+/// One that no image has: the numbers of nobody and its group in images without a shell.
+const USER: u32 = 65532;
+/// Namespaces that every cluster has, so that they are no part of what is installed.
+const OF_KUBERNETES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// The manifests as a stream of YAML documents.
 ///
 /// # Errors
-/// The first file or document that is wrong, with its place.
-pub async fn apply(cluster: &Cluster, paths: &[PathBuf]) -> Result<()> {
+/// They cannot be encoded.
+pub fn text(arguments: &ManifestsArguments) -> Result<String> {
+    let documents: Vec<String> = documents(arguments).iter().map(yaml).collect::<Result<_>>()?;
+    Ok(documents.join("---\n"))
+}
+
+fn documents(arguments: &ManifestsArguments) -> Vec<Value> {
+    let ManifestsArguments { namespace, name, .. } = arguments;
+    let labels = json!({ "app.kubernetes.io/name": "xebec", "app.kubernetes.io/instance": name });
+    // Two installations share nothing, roles of the cluster neither.
+    let cluster_name = if name == namespace { name.clone() } else { format!("{namespace}:{name}") };
+    let of_cluster = json!({ "name": cluster_name, "labels": labels });
+    let here = json!({ "name": name, "namespace": namespace, "labels": labels });
+    let subjects = json!([{ "kind": "ServiceAccount", "name": name, "namespace": namespace }]);
+    let role = |kind: &str, name: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
+    let chosen = OBSERVERS.iter().filter(|observer| arguments.observers.includes(observer.name));
+    let rights = chosen.flat_map(|observer| observer.spec().rights());
+    let events = ["", "events.k8s.io"].map(|group| Right::of(group, "events", &["create", "patch"]));
+    let election = Election::new(namespace, name);
+
     let mut documents = Vec::new();
-    for path in paths {
-        for file in files(path)? {
-            let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-            for (number, document) in split(&text).into_iter().enumerate() {
-                let place = format!("{} document {}", file.display(), number + 1);
-                let sent = xebec_apiserver::machinery::decode::yaml(document.as_bytes())
-                    .map_err(|why| anyhow::anyhow!("{place}: {why}"))?;
-                if !sent.value.is_null() {
-                    documents.push((place, sent.value));
-                }
-            }
-        }
+    if !OF_KUBERNETES.contains(&namespace.as_str()) {
+        let metadata = json!({ "name": namespace, "labels": labels });
+        documents.push(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": metadata }));
     }
-    let rank = |value: &Value| FIRST.iter().position(|kind| value["kind"] == *kind).unwrap_or(FIRST.len());
-    documents.sort_by_key(|(_, value)| rank(value));
-    let client = cluster.client();
-    for (place, value) in documents {
-        apply_one(&client, &value).await.with_context(|| place)?;
-    }
-    Ok(())
-}
-
-async fn apply_one(client: &kube::Client, value: &Value) -> Result<()> {
-    let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
-    let (api_version, kind) = (text(value, "apiVersion"), text(value, "kind"));
-    let name = text(&value["metadata"], "name");
-    if api_version.is_empty() || kind.is_empty() || name.is_empty() {
-        bail!("it needs apiVersion, kind and metadata.name");
-    }
-    let prefix = if api_version.contains('/') {
-        format!("/apis/{api_version}")
-    } else {
-        format!("/api/{api_version}")
-    };
-    let resources: Value = client
-        .request(Request::get(&prefix).body(Vec::new())?)
-        .await
-        .with_context(|| format!("{api_version} is not served"))?;
-    let resource = resources["resources"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|resource| resource["kind"] == kind.as_str() && !text(resource, "name").contains('/'))
-        .with_context(|| format!("{api_version} has no kind {kind}"))?;
-    let plural = text(resource, "name");
-    let path = if resource["namespaced"] == true {
-        let namespace = Some(text(&value["metadata"], "namespace")).filter(|namespace| !namespace.is_empty());
-        format!("{prefix}/namespaces/{}/{plural}/{name}", namespace.as_deref().unwrap_or("default"))
-    } else {
-        format!("{prefix}/{plural}/{name}")
-    };
-    let request = Request::patch(format!("{path}?fieldManager={MANAGER}&force=true"))
-        .header("Content-Type", "application/apply-patch+yaml")
-        .body(serde_json::to_vec(value)?)?;
-    client.request::<Value>(request).await.with_context(|| format!("apply {kind} {name}"))?;
-    Ok(())
-}
-
-/// A file, or the manifests of a directory in the order of their names.
-fn files(path: &Path) -> Result<Vec<PathBuf>> {
-    let metadata = fs::metadata(path).with_context(|| format!("read -f {}", path.display()))?;
-    if !metadata.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).with_context(|| format!("read -f {}", path.display()))? {
-        let path = entry?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        if matches!(extension, "yaml" | "yml" | "json") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// The documents of a YAML stream.
-fn split(text: &str) -> Vec<String> {
-    let mut documents = vec![String::new()];
-    for line in text.lines() {
-        if line == "---" || line.starts_with("--- ") {
-            documents.push(String::new());
-        } else if let Some(document) = documents.last_mut() {
-            document.push_str(line);
-            document.push('\n');
-        }
-    }
-    documents.retain(|document| {
-        document.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-    });
+    documents.extend([
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": here }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": of_cluster,
+            "rules": rules(rights.chain(events)),
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": of_cluster,
+            "roleRef": role("ClusterRole", &cluster_name), "subjects": subjects,
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": here,
+            "rules": lease_rules(&election.rights(), name),
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": here,
+            "roleRef": role("Role", name), "subjects": subjects,
+        }),
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": here,
+            "spec": deployment(arguments, &labels),
+        }),
+    ]);
     documents
+}
+
+fn deployment(arguments: &ManifestsArguments, labels: &Value) -> Value {
+    let ManifestsArguments { namespace, name, image, .. } = arguments;
+    let mut flags = vec![
+        "run".to_owned(),
+        format!("--leader-elect={namespace}/{name}"),
+        format!("--metrics-address=0.0.0.0:{PORT}"),
+    ];
+    flags.extend(
+        arguments.observers.observers.as_ref().map(|names| format!("--observers={}", names.join(","))),
+    );
+    let variables =
+        [("POD_NAME", "metadata.name"), ("POD_NAMESPACE", "metadata.namespace"), ("POD_UID", "metadata.uid")];
+    let variables = variables
+        .map(|(name, path)| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } }));
+    let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "metrics" } });
+    json!({
+        "replicas": 2,
+        "selector": { "matchLabels": labels },
+        "template": {
+            "metadata": { "labels": labels },
+            "spec": {
+                "serviceAccountName": name,
+                "securityContext": {
+                    "runAsNonRoot": true,
+                    "runAsUser": USER,
+                    "runAsGroup": USER,
+                    "seccompProfile": { "type": "RuntimeDefault" },
+                },
+                "containers": [{
+                    "name": "xebec",
+                    "image": image,
+                    "args": flags,
+                    "env": variables,
+                    "ports": [{ "name": "metrics", "containerPort": PORT }],
+                    "livenessProbe": probe("/healthz"),
+                    "readinessProbe": probe("/readyz"),
+                    "resources": { "requests": { "cpu": "10m", "memory": "64Mi" } },
+                    "securityContext": {
+                        "allowPrivilegeEscalation": false,
+                        "capabilities": { "drop": ["ALL"] },
+                        "readOnlyRootFilesystem": true,
+                    },
+                }],
+            },
+        },
+    })
+}
+
+/// Rights as RBAC rules: each resource once, those with the same verbs together.
+fn rules(rights: impl IntoIterator<Item = Right>) -> Vec<Value> {
+    let mut verbs: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for right in rights {
+        let resource = (right.group.into_owned(), right.resource.into_owned());
+        verbs.entry(resource).or_default().extend(right.verbs.into_iter().map(std::borrow::Cow::into_owned));
+    }
+    let mut resources: BTreeMap<(String, BTreeSet<String>), Vec<String>> = BTreeMap::new();
+    for ((group, resource), verbs) in verbs {
+        resources.entry((group, verbs)).or_default().push(resource);
+    }
+    let rule = |((group, verbs), resources): ((String, BTreeSet<String>), Vec<String>)| json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
+    resources.into_iter().map(rule).collect()
+}
+
+/// The same for one Lease: only what has no name yet, a creation, cannot be confined to it.
+fn lease_rules(rights: &[Right], lease: &str) -> Vec<Value> {
+    let part = |creates: bool| {
+        let rights = rights.iter().cloned().map(move |mut right| {
+            right.verbs.retain(|verb| (verb == "create") == creates);
+            right
+        });
+        rules(rights.filter(|right| !right.verbs.is_empty()))
+    };
+    let mut named = part(false);
+    for rule in &mut named {
+        rule["resourceNames"] = json!([lease]);
+    }
+    named.into_iter().chain(part(true)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::ObserversArgument;
+
+    fn arguments(namespace: &str, observers: Option<&str>) -> ManifestsArguments {
+        ManifestsArguments {
+            namespace: namespace.to_owned(),
+            name: "xebec".to_owned(),
+            image: "xebec:1".to_owned(),
+            observers: ObserversArgument { observers: observers.map(|name| vec![name.to_owned()]) },
+        }
+    }
 
     #[test]
-    fn a_stream_is_split_into_documents() {
-        assert_eq!(split("# only a comment\n---\na: 1\n--- # next\nb: |\n  ---x\n---\n\n").len(), 2);
-        assert_eq!(split("{\"a\": 1}").len(), 1);
+    fn rights_are_merged_and_sorted() {
+        let rights = [
+            Right::of("apps", "deployments", &["watch", "get"]),
+            Right::of("", "secrets", &["list", "get"]),
+            Right::of("apps", "deployments", &["patch", "get"]),
+            Right::of("", "configmaps", &["get", "list"]),
+        ];
+        assert_eq!(
+            rules(rights),
+            [
+                json!({"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["get", "list"]}),
+                json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch", "watch"]}),
+            ]
+        );
+    }
+
+    #[test]
+    fn only_chosen_observers_get_rights() {
+        let rules = |observers| documents(&arguments("xebec", observers))[2]["rules"].clone();
+        assert_eq!(rules(Some("")).as_array().unwrap().len(), 2, "events, in two groups");
+        assert!(rules(None).to_string().contains("secrets"));
+        assert_eq!(rules(None), rules(Some("reload")));
+    }
+
+    #[test]
+    fn namespaces_of_kubernetes_are_left_alone() {
+        for (namespace, first) in [("xebec", "Namespace"), ("default", "ServiceAccount")] {
+            assert_eq!(documents(&arguments(namespace, None))[0]["kind"], first);
+        }
+    }
+
+    #[test]
+    fn the_lease_is_the_only_one_it_may_change() {
+        let rules = lease_rules(&Election::new("a", "b").rights(), "b");
+        assert_eq!(rules[0]["resourceNames"], json!(["b"]));
+        assert_eq!(rules[0]["verbs"], json!(["get", "update"]));
+        assert_eq!((&rules[1]["verbs"], rules[1].get("resourceNames")), (&json!(["create"]), None));
     }
 }

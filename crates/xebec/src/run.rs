@@ -1,46 +1,52 @@
 //! `xebec run`: the observers, on a cluster that is there already.
 
 use anyhow::{Context, Result};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use xebec_coordinator::{Coordinator, Election};
+use xebec_coordinator::{Coordinator, Election, Sharding};
+use xebec_observers::OBSERVERS;
 
 use crate::{
-    cli::RunArguments,
+    cli::{RunArguments, ShardBy},
+    connection,
     crew::{self, say},
-    signals,
+    monitoring::Monitoring,
+    output, plans, signals,
 };
 
-/// Runs observers until a signal ends them.
+/// Runs observers until a signal ends them; or says what they would do.
 pub async fn run(arguments: RunArguments) -> Result<()> {
+    if arguments.dry_run {
+        return dry_run(&arguments).await;
+    }
     let shutdown = signals::shutdown()?;
-    let config = config(&arguments).await?;
-    let url = config.cluster_url.to_string();
-    let client = kube::Client::try_from(config).with_context(|| format!("connect to {url}"))?;
+    let monitoring = Monitoring::listen(arguments.metrics_address).await?;
+    let (client, url) = connection::client(&arguments.cluster).await?;
     let version = client.apiserver_version().await.with_context(|| format!("reach the cluster at {url}"))?;
     let mut builder = Coordinator::builder(client);
     if let Some((namespace, name)) = arguments.leader_elect {
         builder = builder.election(Election::new(namespace, name));
     }
+    let (namespace, group) = arguments.shard_group;
+    match arguments.shard_by {
+        Some(ShardBy::Namespace) => builder = builder.sharding(Sharding::by_namespace(namespace, group)),
+        Some(ShardBy::Key) => builder = builder.sharding(Sharding::by_key(namespace, group)),
+        None => {}
+    }
     let coordinator = builder.build();
-    let observers = crew::add_observers(&coordinator, arguments.observers.observers.as_deref())?;
+    let observers = crew::add_observers(&coordinator, &arguments.observers)?;
     let names = if observers.is_empty() { "no observers".to_owned() } else { observers.join(", ") };
+    let metrics = monitoring.map(|monitoring| monitoring.serve(&coordinator, &shutdown));
     say(&format!("xebec runs {names} on {url} (Kubernetes {})", version.git_version));
+    if let Some(url) = metrics {
+        say(&format!("  metrics: {url}"));
+    }
     coordinator.run(shutdown).await.context("the coordinator")
 }
 
-async fn config(arguments: &RunArguments) -> Result<kube::Config> {
-    let options = KubeConfigOptions { context: arguments.context.clone(), ..KubeConfigOptions::default() };
-    match &arguments.kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path)
-                .with_context(|| format!("read --kubeconfig {}", path.display()))?;
-            kube::Config::from_custom_kubeconfig(file, &options)
-                .await
-                .with_context(|| format!("in {}", path.display()))
-        }
-        None if arguments.context.is_some() => {
-            kube::Config::from_kubeconfig(&options).await.context("read the kubeconfig")
-        }
-        None => kube::Config::infer().await.context("find a cluster: give --kubeconfig, or run within a pod"),
+async fn dry_run(arguments: &RunArguments) -> Result<()> {
+    let (client, _) = connection::client(&arguments.cluster).await?;
+    let mut planned = Vec::new();
+    for observer in OBSERVERS.iter().filter(|observer| arguments.observers.includes(observer.name)) {
+        planned.extend(plans::all(&client, observer).await?);
     }
+    output::write(&plans::render(&planned, arguments.output)?)
 }

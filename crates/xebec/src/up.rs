@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use crate::{
     cli::UpArguments,
     crew::{self, say},
+    monitoring::Monitoring,
     server::{KubeconfigPlace, Server},
     signals, started,
 };
@@ -12,16 +13,18 @@ use crate::{
 /// Runs a cluster until a signal ends it.
 pub async fn run(arguments: UpArguments) -> Result<()> {
     let shutdown = signals::shutdown()?;
+    let monitoring = Monitoring::listen(arguments.metrics_address).await?;
     let place = KubeconfigPlace::File(arguments.kubeconfig.clone());
     let mut server = Server::start(&arguments.serve, &place, shutdown.clone()).await?;
     let coordinator = crew::embedded(&server.cluster);
     crew::add_control_plane(&coordinator, arguments.nodes, &server.authority)?;
-    let observers = crew::add_observers(&coordinator, arguments.observers.observers.as_deref())?;
+    let observers = crew::add_observers(&coordinator, &arguments.observers)?;
+    let metrics = monitoring.map(|monitoring| monitoring.serve(&coordinator, &shutdown));
     let running = tokio::spawn({
         let (coordinator, shutdown) = (coordinator.clone(), shutdown.clone());
         async move { coordinator.run(shutdown).await }
     });
-    crate::manifests::apply(&server.cluster, &arguments.serve.filenames).await?;
+    crate::initial::apply(&server.cluster, &arguments.serve.filenames).await?;
     server.begin_faults();
     let nodes = match arguments.nodes {
         1 => "1 simulated node".to_owned(),
@@ -34,6 +37,9 @@ pub async fn run(arguments: UpArguments) -> Result<()> {
         server.url
     ));
     say(&format!("  export KUBECONFIG={}", server.kubeconfig.path().display()));
+    if let Some(url) = metrics {
+        say(&format!("  metrics: {url}"));
+    }
     say("Ctrl-C ends it; nothing is kept.");
     server.ended().await?;
     running.await.context("the coordinator's task")?.context("the coordinator")

@@ -42,6 +42,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "xebec-observers",
         ],
     ),
+    // Benchmarks measure what they name, and the server they run against.
+    ("xebec-bench-coordinator", &["xebec-apiserver", "xebec-coordinator"]),
     // Operators as others write them: on any cluster, by what is public. Their tests wire in the API server.
     ("xebec-examples", &["xebec-coordinator"]),
     ("xtask", &[]),

@@ -59,6 +59,10 @@ impl Seen {
         self.query.contains("watch=true")
     }
 
+    pub fn is_watch_list(&self) -> bool {
+        self.query.contains("sendInitialEvents=true")
+    }
+
     pub fn is_metadata(&self) -> bool {
         self.accept.contains("PartialObjectMetadata")
     }
@@ -141,6 +145,17 @@ impl Fake {
         state.tell();
     }
 
+    /// Serves lists over watches, too.
+    pub fn serve_watch_lists(&self) {
+        self.0.lock().watch_lists = true;
+    }
+
+    /// Serves watches that begin with all objects, but never says where these end, as old servers do.
+    pub fn ignore_watch_lists(&self) {
+        let mut state = self.0.lock();
+        (state.watch_lists, state.no_list_end) = (true, true);
+    }
+
     /// Answers everything about a collection with this code, until it is 200.
     pub fn refuse(&self, collection: &str, code: u16) {
         let mut state = self.0.lock();
@@ -209,6 +224,9 @@ impl Fake {
         let place = Place::parse(&seen.path);
         let scripted = {
             let mut state = self.0.lock();
+            if seen.is_watch_list() && !state.watch_lists {
+                return status(422, "Invalid"); // and counts as no request: most tests are about lists by pages
+            }
             state.requests.push(seen.clone());
             state.count.send_modify(|count| *count += 1);
             if let Some(code) = state.refused.get(&place.collection).filter(|code| **code != 200) {

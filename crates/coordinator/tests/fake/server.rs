@@ -28,6 +28,10 @@ pub(super) struct State {
     /// Only watches of this collection are held back, if one is given.
     pub(super) held_only: Option<String>,
     pub(super) watchers: Vec<Watcher>,
+    /// Lists over watches are served.
+    pub(super) watch_lists: bool,
+    /// They have no bookmark at their end.
+    pub(super) no_list_end: bool,
     pub(super) requests: Vec<Seen>,
     pub(super) scripted: HashMap<(Method, String), VecDeque<Answer>>,
     pub(super) refused: HashMap<String, u16>,
@@ -189,18 +193,38 @@ impl State {
     pub(super) fn watch(&mut self, place: &Place, seen: &Seen) -> Reply {
         let query: HashMap<&str, &str> =
             seen.query.split('&').filter_map(|pair| pair.split_once('=')).collect();
-        let position: u64 = query["resourceVersion"].parse().unwrap();
+        let position: u64 = match query["resourceVersion"] {
+            "" => self.version,
+            text => text.parse().unwrap(),
+        };
         if position < self.forgotten {
             return status(410, "Expired");
         }
         let (lines, body) = mpsc::channel(100_000);
-        self.watchers.push(Watcher {
+        let mut watcher = Watcher {
             place: place.clone(),
             labels: query.get("labelSelector").map(|labels| labels.replace("%3D", "=")),
             position,
             metadata_only: seen.is_metadata(),
             lines,
-        });
+        };
+        if seen.is_watch_list() {
+            for ((collection, ..), object) in &self.objects {
+                let (version, old, new) = (self.version, None, Some(object.clone()));
+                let change =
+                    Change { version, collection: collection.clone(), old, new, last: object.clone() };
+                if let Some(line) = watcher.line(&change) {
+                    watcher.lines.try_send(Ok(Frame::data(line))).unwrap();
+                }
+            }
+            let mut bookmark = json!({"metadata": {"resourceVersion": self.version.to_string()}});
+            bookmark["metadata"]["annotations"]["k8s.io/initial-events-end"] = "true".into();
+            let line = format!("{}\n", json!({"type": "BOOKMARK", "object": bookmark}));
+            if !self.no_list_end {
+                watcher.lines.try_send(Ok(Frame::data(line.into()))).unwrap();
+            }
+        }
+        self.watchers.push(watcher);
         self.tell();
         Response::new(BoxBody::new(StreamBody::new(body.fuse())))
     }

@@ -11,6 +11,7 @@ pub enum Figure {
     /// A second.
     Rate(f64),
     Bytes(u64),
+    Count(u64),
 }
 
 /// What a figure must hold.
@@ -39,6 +40,7 @@ impl Figure {
             Self::Time(time) => time.as_secs_f64() * 1e3,
             Self::Rate(rate) => rate,
             Self::Bytes(bytes) => bytes as f64 / 1e6,
+            Self::Count(count) => count as f64,
         }
     }
 
@@ -47,12 +49,14 @@ impl Figure {
             Self::Time(_) => "ms",
             Self::Rate(_) => "/s",
             Self::Bytes(_) => "MB",
+            Self::Count(_) => "",
         }
     }
 
     fn shown(self) -> String {
         let number = self.number();
-        let digits = if number < 100.0 { usize::from(!matches!(self, Self::Rate(_))) } else { 0 };
+        let digits =
+            if number < 100.0 { usize::from(!matches!(self, Self::Rate(_) | Self::Count(_))) } else { 0 };
         format!("{number:.digits$} {}", self.unit())
     }
 }

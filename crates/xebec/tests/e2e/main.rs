@@ -11,6 +11,8 @@ mod changing;
 mod cluster;
 mod creating;
 mod kubectl;
+mod monitoring;
+mod observers;
 #[path = "../process/mod.rs"]
 mod process;
 mod program;

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Runs it to its end.
-fn ran(arguments: &[&str]) -> (i32, String, String) {
+pub fn ran(arguments: &[&str]) -> (i32, String, String) {
     let output = xebec(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
@@ -31,6 +31,9 @@ fn it_says_its_version_and_completes_shells() {
 fn wrong_usage_ends_with_2_and_a_failure_with_1() {
     assert_eq!(ran(&["up", "--nodes", "many"]).0, 2);
     assert_eq!(ran(&["sail"]).0, 2);
+    assert_eq!(ran(&["run", "--observers", "sail"]).0, 2);
+    assert_eq!(ran(&["run", "--leader-elect", "--shard-by", "key"]).0, 2);
+    assert_eq!(ran(&["reload", "why", "pod/default/web"]).0, 2, "it watches no pods");
     let scratch = tempfile::tempdir().unwrap();
     let absent = scratch.path().join("absent");
     let (code, _, err) = ran(&["run", "--kubeconfig", absent.to_str().unwrap()]);
@@ -141,7 +144,7 @@ fn the_observers_run_on_a_cluster_that_is_there() {
     let kubectl = &cluster.kubectl;
     kubectl.run("apply -f examples/webapp");
     kubectl.run("rollout status deployment/webapp --timeout 60s");
-    let mut command: Command = xebec(&["run", "--observers", "reload"]);
+    let mut command: Command = xebec(&["run", "--observers", "reload", "--metrics-address", "none"]);
     let mut observers = Running::start(kubectl.prepare(&mut command));
     observers.line("word that they run", |line| line.contains("reload"));
     // What it has seen is noted on the Deployment; what comes after is a change.

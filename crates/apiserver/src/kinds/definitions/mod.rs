@@ -1,7 +1,7 @@
-//! Custom resources: from a CustomResourceDefinition to the resources that it has served, with the same [`Schema`](crate::machinery::Schema) and
+//! Custom resources: from a CustomResourceDefinition to the resources that it has served, with the same [`Schema`] and
 //! [`Resource`] that built-in ones have.
 //!
-//! [`structural`] reads the schema, [`validation`] and [`scale`] check objects by its rules, [`status`] says whether a definition's
+//! [`structural`] reads the schema, [`validation`] and [`mod@scale`] check objects by its rules, [`status`] says whether a definition's
 //! names are accepted, [`strategy`] is the behaviour of definitions themselves.
 
 pub mod scale;
