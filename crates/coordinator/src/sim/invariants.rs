@@ -157,7 +157,7 @@ mod tests {
             (owner(&seen).is_ok(), writes(&seen).is_ok())
         };
         let key = Key::new::<k8s_openapi::api::core::v1::ConfigMap>("town", "a");
-        let view = View::new(std::sync::Arc::default(), at);
+        let view = crate::View::new(std::sync::Arc::default(), at);
         let serving = || Moment::Serving { observer: "copy", key: &key, view: &view };
         let received = |path, answered| Moment::Received { method: "PUT", path, answered };
         let map = "/api/v1/namespaces/town/configmaps/a";
