@@ -11,6 +11,7 @@ pub enum Figure {
     /// A second.
     Rate(f64),
     Bytes(u64),
+    #[allow(dead_code, reason = "counted by the coordinator's benchmark, which shares this file")]
     Count(u64),
 }
 
