@@ -130,6 +130,7 @@ fn place_of(path: &str) -> (Option<&str>, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::View;
 
     #[test]
     fn a_path_says_what_it_is_about() {
@@ -148,8 +149,10 @@ mod tests {
     #[test]
     fn who_is_paused_may_be_succeeded_but_not_write_afterwards() {
         let at = Timestamp::UNIX_EPOCH;
-        let (mut owner, mut writes) =
-            (has_one_owner(), writes_only_what_it_serves(|namespace| namespace.unwrap_or_default().to_owned()));
+        let (mut owner, mut writes) = (
+            has_one_owner(),
+            writes_only_what_it_serves(|namespace| namespace.unwrap_or_default().to_owned()),
+        );
         let mut holds = |replica: &str, moment: Moment<'_>| {
             let seen = Seen { replica, at, moment };
             (owner(&seen).is_ok(), writes(&seen).is_ok())
