@@ -97,6 +97,7 @@ impl Clock for ProcessClock {
         let clock = self.clone();
         async move {
             loop {
+                clock.awake().await;
                 let missing = SignedDuration::max(deadline.duration_since(clock.now()), SignedDuration::ZERO);
                 let missing = Duration::try_from(missing).unwrap_or_default();
                 if missing.is_zero() {
@@ -105,7 +106,6 @@ impl Clock for ProcessClock {
                 // Rounded up: a sleep must not end too early.
                 let real = missing * WHOLE / clock.rate + Duration::from_nanos(1);
                 clock.base.sleep(real).await;
-                clock.awake().await;
             }
         }
         .boxed()
