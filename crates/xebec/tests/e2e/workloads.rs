@@ -47,8 +47,12 @@ fn a_pod_that_fits_no_node_waits_and_says_why() {
     let kubectl = &cluster.kubectl;
     kubectl.run_on(
         "create -f -",
-        "{apiVersion: v1, kind: Pod, metadata: {name: far}, spec: {nodeSelector: {zone: far}, \
-         containers: [{name: a, image: 'a:1'}]}}",
+        "\
+apiVersion: v1
+kind: Pod
+metadata: {name: far}
+spec: {nodeSelector: {zone: far}, containers: [{name: a, image: 'a:1'}]}
+",
     );
     kubectl.run("wait --for=jsonpath='{.status.conditions[?(@.type==\"PodScheduled\")].reason}'=Unschedulable pod/far --timeout 60s");
     assert!(kubectl.run("get pod far").contains("Pending"));
@@ -120,7 +124,13 @@ spec:
 ",
     );
     kubectl.run("wait --for=condition=Established crd/ships.example.com --timeout 60s");
-    let ship = "{apiVersion: example.com/v1, kind: Ship, metadata: {name: small}, spec: {}}";
+    // Not in braces: kubectl 1.32 takes those for JSON.
+    let ship = "\
+apiVersion: example.com/v1
+kind: Ship
+metadata: {name: small}
+spec: {}
+";
     assert_eq!(kubectl.run_on("apply -f -", ship), "ship.example.com/small created\n");
     assert_eq!(kubectl.columns("get sh"), ["NAME", "MASTS"]);
     assert_eq!(kubectl.run("get sh small -o 'jsonpath={.spec.masts}'"), "3");
