@@ -191,5 +191,5 @@ fn watches(text: &mut Text, runtime: &Runtime) {
 }
 
 fn labels_of(watch: &WatchStatus) -> (String, String) {
-    (watch.kind.to_string(), format!("{:?}", watch.detail).to_lowercase())
+    (watch.kind.to_string(), watch.detail.to_string())
 }
