@@ -130,7 +130,6 @@ fn place_of(path: &str) -> (Option<&str>, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::View;
 
     #[test]
     fn a_path_says_what_it_is_about() {
