@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::moment::Moment;
@@ -27,8 +27,8 @@ const UNANSWERED_MAX: usize = 1024;
 pub(crate) struct Duty {
     pub(crate) times: Times,
     inner: Mutex<Inner>,
-    /// The version of the assignment.
-    pub(crate) version: watch::Sender<u64>,
+    /// Notified when the assignment changes.
+    pub(crate) changed: Notify,
     /// Notified when work has ended that ought to.
     pub(crate) ended: Notify,
     /// Notified, after it has retired, when work has ended.
@@ -109,7 +109,7 @@ impl Duty {
                 rests_until: None,
                 status: LeadershipStatus::default(),
             }),
-            version: watch::Sender::new(0),
+            changed: Notify::new(),
             ended: Notify::new(),
             quiet: Notify::new(),
         }
@@ -135,7 +135,7 @@ impl Duty {
         if *inner.assignment != assignment || (broken && !inner.assignment.is_nothing()) {
             inner.assignment = Arc::new(assignment);
             inner.version += 1;
-            self.version.send_replace(inner.version);
+            self.changed.notify_waiters();
         }
         if !inner.overruns() {
             inner.overrun = None;

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::duty::{Duty, Serving};
@@ -24,7 +23,8 @@ pub(crate) struct Post(Option<Stand>);
 struct Stand {
     duty: Arc<Duty>,
     id: u64,
-    versions: watch::Receiver<u64>,
+    /// The version of the assignment that it was told of last.
+    seen: u64,
     /// The version acted on.
     version: u64,
     acting: Arc<Assignment>,
@@ -41,7 +41,7 @@ impl Post {
         Self(duty.map(|duty| Stand {
             duty: Arc::clone(duty),
             id: duty.add_post(),
-            versions: duty.version.subscribe(),
+            seen: duty.assignment().0,
             version: 0,
             acting: Arc::new(Assignment::Nothing),
             gaining_from: None,
@@ -53,12 +53,17 @@ impl Post {
     /// Completes when there may be something to [`act`](Self::act) on.
     pub(crate) async fn changed(&mut self) {
         let Some(stand) = &mut self.0 else { return std::future::pending().await };
-        tokio::select! {
-            biased;
-            Some(_) = stand.catching_up.join_next() => {}
-            // The sender is the duty's, which is ours.
-            changed = stand.versions.changed() => drop(changed),
+        // Those who wait are woken in the order in which they came, so that a simulation can be repeated.
+        let mut changed = std::pin::pin!(stand.duty.changed.notified());
+        changed.as_mut().enable();
+        if stand.duty.assignment().0 == stand.seen {
+            tokio::select! {
+                biased;
+                Some(_) = stand.catching_up.join_next() => {}
+                () = changed => {}
+            }
         }
+        stand.seen = stand.duty.assignment().0;
     }
 
     /// Acts on what has changed; whether all keys and all work must be dropped.
