@@ -36,6 +36,7 @@ mod process;
 mod shrink;
 mod simulation;
 mod trouble;
+mod wording;
 
 use std::sync::Arc;
 use std::time::Duration;
