@@ -11,6 +11,7 @@ use clap::{CommandFactory, Parser};
 
 mod apiserver;
 mod bench;
+mod chosen;
 mod cli;
 mod connection;
 mod crew;

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use xebec_coordinator::{Coordinator, Election, Sharding};
-use xebec_observers::OBSERVERS;
 
 use crate::{
+    chosen::Chosen,
     cli::{RunArguments, ShardBy},
     connection,
     crew::{self, say},
@@ -14,8 +14,9 @@ use crate::{
 
 /// Runs observers until a signal ends them; or says what they would do.
 pub async fn run(arguments: RunArguments) -> Result<()> {
+    let chosen = arguments.observers.chosen()?;
     if arguments.dry_run {
-        return dry_run(&arguments).await;
+        return dry_run(&arguments, &chosen).await;
     }
     let shutdown = signals::shutdown()?;
     let monitoring = Monitoring::listen(arguments.metrics_address).await?;
@@ -32,7 +33,7 @@ pub async fn run(arguments: RunArguments) -> Result<()> {
         None => {}
     }
     let coordinator = builder.build();
-    let observers = crew::add_observers(&coordinator, &arguments.observers)?;
+    let observers = crew::add_observers(&coordinator, &chosen)?;
     let names = if observers.is_empty() { "no observers".to_owned() } else { observers.join(", ") };
     let metrics = monitoring.map(|monitoring| monitoring.serve(&coordinator, &shutdown));
     say(&format!("xebec runs {names} on {url} (Kubernetes {})", version.git_version));
@@ -42,10 +43,10 @@ pub async fn run(arguments: RunArguments) -> Result<()> {
     coordinator.run(shutdown).await.context("the coordinator")
 }
 
-async fn dry_run(arguments: &RunArguments) -> Result<()> {
+async fn dry_run(arguments: &RunArguments, chosen: &[Chosen]) -> Result<()> {
     let (client, _) = connection::client(&arguments.cluster).await?;
     let mut planned = Vec::new();
-    for observer in OBSERVERS.iter().filter(|observer| arguments.observers.includes(observer.name)) {
+    for observer in chosen {
         planned.extend(plans::all(&client, observer).await?);
     }
     output::write(&plans::render(&planned, arguments.output)?)
