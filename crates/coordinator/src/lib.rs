@@ -187,9 +187,13 @@ mod listwatch;
 mod mailbox;
 mod memory;
 mod metrics;
+#[cfg(feature = "server")]
+mod monitoring;
 mod names;
 mod object;
 mod observer;
+#[cfg(feature = "operator")]
+pub mod operator;
 mod option;
 pub mod ownership;
 mod packed;
@@ -241,6 +245,8 @@ pub use index::Index;
 pub use key::Key;
 pub use kind::Kind;
 pub use leadership::{Election, LeadershipStatus, Member, Sharding};
+#[cfg(feature = "server")]
+pub use monitoring::Monitoring;
 pub use object::{DecodeError, Object, Owner};
 pub use observer::{Action, IntoAction, Observer, Reconciler, default_wake};
 pub use option::{OptionError, OptionForm, OptionSpec, OptionType, OptionValue, Setting};
