@@ -242,7 +242,7 @@ pub use detail::{Detail, Projection};
 pub use error::{AddError, BoxError, PlanError, RehearsalError, ReleaseError, RunError, WriteError};
 pub use event::Event;
 pub use index::Index;
-pub use key::Key;
+pub use key::{Key, KeyError};
 pub use kind::Kind;
 pub use leadership::{Election, LeadershipStatus, Member, Sharding};
 #[cfg(feature = "server")]

@@ -10,6 +10,7 @@ use kube::Resource;
 use serde::Serialize;
 
 use crate::memory::Memory;
+use crate::write::{Operation, Patch};
 use crate::{BoxError, Conditions, EventRecord, Key, Object, ObserverSpec, Write};
 
 /// Writes and events, in the order in which they are to be executed, and when to look again.
@@ -254,6 +255,37 @@ impl Emission {
 
     pub(crate) fn type_id(&self) -> TypeId {
         self.type_id
+    }
+}
+
+/// In a line for people: nothing that is in objects, which may be secret.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(write) => match &write.operation {
+                Operation::Patch(patch) => write!(f, "{write} ({})", patch.form()),
+                _ => write.fmt(f),
+            },
+            Self::Record(record) => {
+                write!(f, "record the Event {} {}: {}", record.severity.as_str(), record.reason, record.note)
+            }
+            Self::Emit(event) => {
+                let name = event.type_name().rsplit("::").next().unwrap_or_default();
+                write!(f, "tell other observers: {name}")
+            }
+        }
+    }
+}
+
+impl Patch {
+    /// What sort of patch it is, in a word.
+    pub fn form(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "json",
+            Self::Merge(_) => "merge",
+            Self::Strategic(_) => "strategic",
+            Self::Apply { .. } => "apply",
+        }
     }
 }
 

@@ -87,7 +87,7 @@ impl Planned {
         match &self.plan {
             Ok(plan) => {
                 let again = plan.requeues_after().map(|delay| format!("look again after {delay:?}"));
-                plan.steps().iter().map(line).chain(again).collect()
+                plan.steps().iter().map(ToString::to_string).chain(again).collect()
             }
             Err(error) => vec![format!("fail: {error}")],
         }
@@ -139,7 +139,7 @@ impl Planned {
         let body = match &write.operation {
             Operation::Create(body) | Operation::Update(body) => body.clone(),
             Operation::Patch(patch) => {
-                value["patch"] = form(patch).into();
+                value["patch"] = patch.form().into();
                 match patch {
                     Patch::Json(body) | Patch::Merge(body) | Patch::Strategic(body) => body.clone(),
                     Patch::Apply { fields, force } => {
@@ -154,30 +154,6 @@ impl Planned {
         let is_secret = write.target.kind().name() == "Secret" && write.target.kind().group().is_empty();
         value["body"] = if is_secret { "(not shown: it is a Secret's)".into() } else { body };
         value
-    }
-}
-
-fn line(step: &Step) -> String {
-    match step {
-        Step::Write(write) => match &write.operation {
-            Operation::Patch(patch) => format!("{write} ({})", form(patch)),
-            _ => write.to_string(),
-        },
-        Step::Record(record) => {
-            format!("record the Event {} {}: {}", record.severity.as_str(), record.reason, record.note)
-        }
-        Step::Emit(event) => {
-            format!("tell other observers: {}", event.type_name().rsplit("::").next().unwrap_or_default())
-        }
-    }
-}
-
-fn form(patch: &Patch) -> &'static str {
-    match patch {
-        Patch::Json(_) => "json",
-        Patch::Merge(_) => "merge",
-        Patch::Strategic(_) => "strategic",
-        Patch::Apply { .. } => "apply",
     }
 }
 
