@@ -186,9 +186,13 @@ mod leadership;
 mod listwatch;
 mod mailbox;
 mod metrics;
+#[cfg(feature = "server")]
+mod monitoring;
 mod names;
 mod object;
 mod observer;
+#[cfg(feature = "operator")]
+pub mod operator;
 pub mod ownership;
 mod packed;
 mod parser;
@@ -239,6 +243,8 @@ pub use index::Index;
 pub use key::Key;
 pub use kind::Kind;
 pub use leadership::{Election, LeadershipStatus, Member, Sharding};
+#[cfg(feature = "server")]
+pub use monitoring::Monitoring;
 pub use object::{DecodeError, Object, Owner};
 pub use observer::{Action, IntoAction, Observer, Reconciler, default_wake};
 pub use ownership::{Dependent, OwnershipError, controller_ref, owned_by};

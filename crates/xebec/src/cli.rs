@@ -7,12 +7,10 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use xebec_coordinator::operator::{Flags, LogFormat, METRICS_ADDRESS, MetricsAddress};
 use xebec_observers::OBSERVERS;
 
 use crate::{bench::BenchArguments, observer::ObserverCommand, output::OutputFormat};
-
-/// Where a running xebec tells how it fares, unless told otherwise.
-pub const METRICS_ADDRESS: &str = "127.0.0.1:9476";
 
 /// What was asked for makes no sense, which only shows when it is done.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +132,7 @@ pub struct UpArguments {
     pub nodes: u16,
     /// Where /metrics, /healthz and /readyz are served, over plain HTTP: an address with a port (0 takes a free one), or
     /// none.
-    #[arg(long, value_name = "ADDRESS", default_value = "none", value_parser = metrics_address)]
+    #[arg(long, value_name = "ADDRESS", default_value = "none", value_parser = MetricsAddress::read)]
     pub metrics_address: MetricsAddress,
     #[command(flatten)]
     pub observers: ObserversArgument,
@@ -151,39 +149,11 @@ pub struct ApiserverArguments {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// Which cluster is meant, as kubectl finds it.
-#[derive(Args, Debug)]
-pub struct ClusterArguments {
-    /// The kubeconfig of the cluster.
-    #[arg(long, value_name = "PATH")]
-    pub kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig. [default: its current one]
-    #[arg(long, value_name = "NAME")]
-    pub context: Option<String>,
-}
-
 /// The flags of `xebec run`.
 #[derive(Args, Debug)]
 pub struct RunArguments {
     #[command(flatten)]
-    pub cluster: ClusterArguments,
-    /// Run beside other replicas, of which only the leader acts: the one that holds this Lease. It needs the rights to
-    /// get, create and update leases.coordination.k8s.io in that namespace. [default if no value: default/xebec]
-    #[arg(long, value_name = "NAMESPACE/NAME", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "default/xebec", value_parser = lease, conflicts_with = "shard_by")]
-    pub leader_elect: Option<(String, String)>,
-    /// Run beside other replicas, each of which serves its share: of the namespaces, or of the single objects. It needs
-    /// the rights to get, list, create, update and delete leases.coordination.k8s.io in the namespace of --shard-group.
-    #[arg(long, value_enum, value_name = "WHAT")]
-    pub shard_by: Option<ShardBy>,
-    /// The namespace of the Leases of those who share, and the name that they have in common.
-    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "default/xebec", value_parser = lease)]
-    #[arg(requires = "shard_by")]
-    pub shard_group: (String, String),
-    /// Where /metrics, /healthz and /readyz are served, over plain HTTP, and what `xebec status` asks: an address with a
-    /// port (0 takes a free one), or none.
-    #[arg(long, value_name = "ADDRESS", default_value = METRICS_ADDRESS, value_parser = metrics_address)]
-    pub metrics_address: MetricsAddress,
+    pub operator: Flags,
     /// Write nothing: print what the observers would do about the cluster as it is now, and end.
     #[arg(long, conflicts_with_all = ["leader_elect", "shard_by"])]
     pub dry_run: bool,
@@ -192,27 +162,6 @@ pub struct RunArguments {
     pub output: OutputFormat,
     #[command(flatten)]
     pub observers: ObserversArgument,
-}
-
-/// What replicas share out among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ShardBy {
-    /// All of a namespace is served by one replica.
-    Namespace,
-    /// Each object on its own: the most even shares.
-    Key,
-}
-
-/// An address to serve metrics at; none for nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MetricsAddress(pub Option<SocketAddr>);
-
-fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
-    if text == "none" {
-        return Ok(MetricsAddress(None));
-    }
-    let address = text.parse().map_err(|_| "it must be IP:PORT (an IPv6 address in brackets), or none")?;
-    Ok(MetricsAddress(Some(address)))
 }
 
 /// The flags of `xebec manifests`.
@@ -253,16 +202,6 @@ fn label(text: &str) -> Result<String, String> {
     }
 }
 
-/// Namespace and name of a Lease.
-fn lease(text: &str) -> Result<(String, String), String> {
-    match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok((namespace.to_owned(), name.to_owned()))
-        }
-        _ => Err("it must be NAMESPACE/NAME".to_owned()),
-    }
-}
-
 /// Which observers run.
 #[derive(Args, Debug)]
 pub struct ObserversArgument {
@@ -298,15 +237,6 @@ pub struct VersionArguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum VersionFormat {
     Text,
-    Json,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Text, for a terminal.
-    Human,
-    /// One JSON object a line.
     Json,
 }
 
@@ -358,7 +288,7 @@ mod tests {
     #[test]
     fn only_loopback_hears_of_metrics_unless_told() {
         let Ok(Command::Run(run)) = parse("xebec run") else { panic!("run needs no flags") };
-        assert!(run.metrics_address.0.is_some_and(|address| address.ip().is_loopback()));
+        assert!(run.operator.metrics_address.0.is_some_and(|address| address.ip().is_loopback()));
         let Ok(Command::Up(up)) = parse("xebec up") else { panic!("up needs no flags") };
         assert_eq!(up.metrics_address, MetricsAddress(None));
     }

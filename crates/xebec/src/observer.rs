@@ -3,12 +3,12 @@
 use anyhow::{Context, Result};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use serde_json::json;
+use xebec_coordinator::operator::ClusterFlags;
 use xebec_coordinator::{Coordinator, Key, ObserverSpec};
 use xebec_observers::{OBSERVERS, Registration};
 
 use crate::{
-    cli::{ClusterArguments, WrongUsage},
-    connection,
+    cli::WrongUsage,
     output::{self, OutputFormat, printable, render},
     plans,
 };
@@ -38,7 +38,7 @@ pub enum ObserverAction {
     /// Take its finalizer off all objects, for an observer that goes for good. End it everywhere before.
     Release {
         #[command(flatten)]
-        cluster: ClusterArguments,
+        cluster: ClusterFlags,
     },
 }
 
@@ -46,7 +46,7 @@ pub enum ObserverAction {
 #[derive(Args, Debug)]
 pub struct LookArguments {
     #[command(flatten)]
-    pub cluster: ClusterArguments,
+    pub cluster: ClusterFlags,
     /// The format: text for people, JSON or YAML with all that would be written for programs.
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
     pub output: OutputFormat,
@@ -100,13 +100,13 @@ pub async fn run(command: ObserverCommand) -> Result<()> {
     let ObserverCommand { observer, action } = command;
     match action {
         ObserverAction::Plan(look) => {
-            let (client, _) = connection::client(&look.cluster).await?;
+            let (client, _) = look.cluster.connect().await?;
             let planned = plans::all(&client, observer).await?;
             output::write(&plans::render(&planned, look.output)?)
         }
         ObserverAction::Why { object, look } => {
             let key = key(&observer.spec(), &object)?;
-            let (client, _) = connection::client(&look.cluster).await?;
+            let (client, _) = look.cluster.connect().await?;
             let (planned, version) = plans::one(&client, observer, &key).await?;
             let mut value = planned.value();
             value["resourceVersion"] = json!(version);
@@ -132,7 +132,7 @@ pub async fn run(command: ObserverCommand) -> Result<()> {
             output::write(&render(look.output, &value, text)?)
         }
         ObserverAction::Release { cluster } => {
-            let (client, _) = connection::client(&cluster).await?;
+            let (client, _) = cluster.connect().await?;
             let coordinator = Coordinator::new(client);
             observer.observe(&coordinator)?;
             let released = coordinator.release(observer.name).await.context("release")?;

@@ -1,15 +1,15 @@
-//! How a running xebec tells how it fares, over plain HTTP: `/metrics`, `/healthz`, `/readyz`, and, to the same machine
+//! How a coordinator tells how it fares, over plain HTTP: `/metrics`, `/healthz`, `/readyz`, and, to the same machine
 //! only, `/status`.
 //!
 //! Bounded against whoever can connect: so many connections, each one request with a small head, no body, and so long.
+//! These bounds are of real time, whatever the coordinator's clock shows: who connects is not simulated.
 
-use std::{collections::VecDeque, convert::Infallible, net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, io, net::SocketAddr, time::Duration};
 
-use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Full, Limited};
-use hyper::{body::Incoming, client, server::conn::http1, service::service_fn};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -17,9 +17,8 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use xebec_coordinator::Coordinator;
 
-use crate::{cli::MetricsAddress, status};
+use crate::Coordinator;
 
 /// How many connections there are at once; one more ends the oldest, so that silent ones keep out no probe.
 const CONNECTIONS_MAX: usize = 64;
@@ -30,38 +29,39 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long to wait where a connection cannot be accepted, for want of files.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// How large the answer is that `xebec status` takes.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
 
-/// A port that is listened on, not served yet.
+/// A port on which a coordinator tells how it fares; listened on, not served yet.
+///
+/// - `/metrics`: [`Coordinator::metrics`], as Prometheus reads it;
+/// - `/healthz`: 200, or 503 and [why the process should be restarted](crate::Status::unhealthy);
+/// - `/readyz`: 200, or 503 and [why not all observers are at work](crate::Status::unready);
+/// - `/status`: [`Coordinator::status`] as [JSON](crate::Status::to_value), only to the same machine or pod.
+#[derive(Debug)]
 pub struct Monitoring {
     listener: TcpListener,
     address: SocketAddr,
 }
 
 impl Monitoring {
-    /// Listens; nowhere if that was asked for.
+    /// Listens on an address; port 0 takes a free one.
     ///
     /// # Errors
-    /// The port is taken.
-    pub async fn listen(address: MetricsAddress) -> Result<Option<Self>> {
-        let Some(address) = address.0 else { return Ok(None) };
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!(
-                "listen on {address} for metrics: choose another --metrics-address (port 0 takes a free one, `none` \
-                 serves none)"
-            )
-        })?;
-        let address = listener.local_addr().context("the address of the metrics")?;
-        Ok(Some(Self { listener, address }))
+    /// The address is taken, or not one of this machine.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
     }
 
-    /// Serves until `shutdown`, in a task of its own; returns the URL of the metrics.
-    pub fn serve(self, coordinator: &Coordinator, shutdown: &CancellationToken) -> String {
-        let url = format!("http://{}/metrics", self.address);
+    /// The address that is listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, in a task of its own.
+    pub fn serve(self, coordinator: &Coordinator, shutdown: &CancellationToken) {
         let (coordinator, shutdown) = (coordinator.clone(), shutdown.clone());
         tokio::spawn(async move { shutdown.run_until_cancelled(accept(self.listener, coordinator)).await });
-        url
     }
 }
 
@@ -123,7 +123,7 @@ fn answer(method: &Method, path: &str, is_local: bool, coordinator: &Coordinator
         "/readyz" => verdict(&coordinator.status().unready()),
         // The errors in it name objects, which is no business of whoever may read metrics.
         _ if !is_local => text(StatusCode::FORBIDDEN, "only from the same machine\n".to_owned()),
-        _ => as_type(StatusCode::OK, "application/json", status::value(&coordinator.status()).to_string()),
+        _ => as_type(StatusCode::OK, "application/json", coordinator.status().to_value().to_string()),
     }
 }
 
@@ -145,27 +145,4 @@ fn as_type(code: StatusCode, media_type: &'static str, body: String) -> Response
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
     response
-}
-
-/// What a running xebec answers.
-///
-/// # Errors
-/// It does not, in time, or refuses.
-pub async fn get(address: SocketAddr, path: &str) -> Result<Bytes> {
-    let asking = async {
-        let stream = TcpStream::connect(address).await?;
-        let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let request =
-            Request::get(path).header(header::HOST, address.to_string()).body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await?;
-        let code = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!("read the answer: {error}"))?.to_bytes();
-        if !code.is_success() {
-            bail!("{code}: {}", crate::output::printable(String::from_utf8_lossy(&body).trim_end()));
-        }
-        Ok(body)
-    };
-    timeout(CONNECTION_TIME_MAX, asking).await.context("no answer in time")?
 }
