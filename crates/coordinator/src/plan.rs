@@ -9,7 +9,7 @@ use std::time::Duration;
 use kube::Resource;
 use serde::Serialize;
 
-use crate::memory::Memory;
+use crate::counting::{Kept, Series};
 use crate::write::{Operation, Patch};
 use crate::{BoxError, Conditions, EventRecord, Key, Object, ObserverSpec, Write};
 
@@ -23,7 +23,9 @@ pub struct Plan {
     steps: Vec<Step>,
     requeue_after: Option<Duration>,
     keep: Keep,
-    pub(crate) memory: Option<Memory>,
+    /// What is left behind of the key until the next plan.
+    pub(crate) kept: Kept,
+    pub(crate) counts: Vec<Series>,
     error: Option<BoxError>,
 }
 
@@ -229,11 +231,14 @@ impl Plan {
     fn encoded(&mut self, write: Result<Write, impl Into<BoxError>>) -> &mut Self {
         match write {
             Ok(write) => self.steps.push(Step::Write(write)),
-            Err(error) => {
-                self.error.get_or_insert(error.into());
-            }
+            Err(error) => self.fail(error.into()),
         }
         self
+    }
+
+    /// It is not to be executed, because of this.
+    pub(crate) fn fail(&mut self, error: BoxError) {
+        self.error.get_or_insert(error);
     }
 }
 
@@ -305,8 +310,11 @@ impl fmt::Debug for Plan {
         if self.keep != Keep::default() {
             plan.field("keep", &self.keep);
         }
-        if let Some(memory) = &self.memory {
-            plan.field("memory", memory);
+        if !self.kept.is_empty() {
+            plan.field("kept", &self.kept);
+        }
+        if !self.counts.is_empty() {
+            plan.field("counts", &self.counts);
         }
         if let Some(error) = &self.error {
             plan.field("error", error);
