@@ -1,4 +1,4 @@
-//! `xebec NAME plan|why|release`: the commands that every observer of the list has.
+//! `xebec NAME plan|list|why|release`: the commands that every observer of the list has.
 
 use std::net::SocketAddr;
 
@@ -30,6 +30,8 @@ pub struct ObserverCommand {
 pub enum ObserverAction {
     /// Print what it would do about the cluster as it is now. Nothing is written.
     Plan(LookArguments),
+    /// Print the objects that it serves, and how they fare, a row each.
+    List(LookArguments),
     /// Print what makes it look at an object, and what it would do about it. Nothing is written.
     ///
     /// Also asks the xebec that runs on this machine, if there is one, what it knows of the object: what woke it, what it
@@ -117,6 +119,10 @@ pub async fn run(command: ObserverCommand) -> Result<()> {
             let (client, _) = look.cluster.connect().await?;
             let planned = plans::all(&client, &observer).await?;
             output::write(&plans::render(&planned, look.output)?)
+        }
+        ObserverAction::List(look) => {
+            let (client, _) = look.cluster.connect().await?;
+            output::write(&plans::list(&client, &observer, look.output).await?)
         }
         ObserverAction::Why { object, address, look } => {
             let key = observer.spec().key(&object).map_err(|error| WrongUsage(error.to_string()))?;

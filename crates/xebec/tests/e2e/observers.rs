@@ -102,6 +102,16 @@ fn plans_and_reasons_are_printed_and_nothing_is_written() {
     {
         assert!(why.contains(part), "no {part} in {why}");
     }
+    let rows = asked(kubectl, &["reload", "list"]);
+    let heading: Vec<&str> = rows.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(heading, ["NAMESPACE", "NAME", "STATE", "WAITS", "FOR", "CONFIG"]);
+    assert!(rows.contains("default     webapp   new"), "{rows}");
+    let rows: Value = serde_json::from_str(&asked(kubectl, &["reload", "list", "-o", "json"])).unwrap();
+    assert_eq!(rows["items"][0]["columns"]["STATE"], "new");
+    assert_eq!(
+        asked(kubectl, &["reload", "list", "--reload.selector", "tier"]),
+        "reload serves nothing here.\n"
+    );
     let none = asked(kubectl, &["reload", "plan", "--reload.selector", "tier=none"]);
     assert!(none.starts_with("0 of "), "{none}");
     let some = ["run", "--dry-run", "--reload.selector", "app.kubernetes.io/name in (webapp), !tier"];
