@@ -99,7 +99,7 @@ fn of(observer: &Chosen) -> Command {
     let actions = ObserverAction::augment_subcommands(Command::new(name.clone()));
     let actions = actions.get_subcommands().cloned().filter_map(|action| match action.get_name() {
         "release" => spec.finalizer.is_some().then_some(action),
-        _ => Some(action.args(observer.flags())),
+        _ => Some(action.args(spec.flags())),
     });
     Command::new(name)
         .about(format!("Ask an observer: {} {}", spec.name, spec.description))

@@ -34,6 +34,7 @@
 mod cluster;
 mod flags;
 mod logs;
+mod options;
 mod signals;
 
 use std::error::Error;
@@ -41,7 +42,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use tokio_util::sync::CancellationToken;
 
 pub use self::cluster::{ClusterFlags, ConnectError};
@@ -49,7 +50,7 @@ pub use self::flags::{Flags, METRICS_ADDRESS, MetricsAddress, Place, ShardBy};
 pub use self::logs::{LogError, LogFormat, start_logs};
 pub use self::signals::shutdown_on_signals;
 use crate::monitoring::Monitoring;
-use crate::{BoxError, Coordinator, RunError};
+use crate::{BoxError, Coordinator, Observer, RunError};
 
 /// An operator that is connected, and does not run yet: what is added to its [coordinator](Self::coordinator) runs.
 pub struct Operator {
@@ -189,8 +190,31 @@ pub async fn run<E: Into<BoxError>>(
     name: &'static str,
     add: impl FnOnce(&Coordinator) -> Result<(), E>,
 ) -> ExitCode {
-    let matches = CommandLine::command().name(name).get_matches();
-    let end = match CommandLine::from_arg_matches(&matches) {
+    end(name, &CommandLine::command().name(name).get_matches(), add).await
+}
+
+/// The whole main of an operator that is a list of observers, as [`run`]: with a flag for each of their options.
+pub async fn run_observers(name: &'static str, observers: &[&'static dyn Observer]) -> ExitCode {
+    let specs = || observers.iter().map(|observer| observer.spec());
+    let command = CommandLine::command().name(name);
+    let matches = specs().fold(command, |command, spec| command.args(spec.flags())).get_matches();
+    let add = |coordinator: &Coordinator| {
+        observers.iter().try_for_each(|observer| {
+            let spec = observer.spec();
+            let given = spec.flags_given(&matches);
+            let spec = spec.set_by_flags(given.iter().map(|(flag, text)| (&**flag, &**text)))?;
+            coordinator.observe_as(spec, *observer)
+        })
+    };
+    end(name, &matches, add).await
+}
+
+async fn end<E: Into<BoxError>>(
+    name: &'static str,
+    matches: &ArgMatches,
+    add: impl FnOnce(&Coordinator) -> Result<(), E>,
+) -> ExitCode {
+    let end = match CommandLine::from_arg_matches(matches) {
         Ok(arguments) => act(name, arguments, add).await,
         Err(error) => error.exit(),
     };
