@@ -315,8 +315,8 @@ impl Actor {
                 continue;
             };
             let mut events = self.payloads.take(&key);
-            let memory = self.entry.desk.lock().memory(&key);
-            let view = View::new(Arc::clone(&self.tables), now).with_memory(memory);
+            let kept = self.entry.desk.lock().kept(&key);
+            let view = View::new(Arc::clone(&self.tables), now).with_kept(kept);
             pending::refresh(&mut events, view.object(&key));
             if events.is_empty()
                 && matches!(&*self.entry.behaviour, Behaviour::Callback(_))
@@ -353,7 +353,7 @@ impl Actor {
         let (verdict, error) = match outcome {
             Outcome::Done(action) => {
                 let again = self.payloads.told(&key);
-                self.entry.desk.lock().keep(&key, trace.memory, &self.tables);
+                self.entry.desk.lock().keep(&key, trace.kept, &self.tables);
                 (Verdict::Done { again, requeue_after: action.requeue_after }, None)
             }
             Outcome::Failed(error) => {

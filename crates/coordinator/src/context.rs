@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use crate::counting::{Kept, Series};
 use crate::entry::Entry;
 use crate::freshness::Expectation;
 use crate::leadership::Permit;
-use crate::memory::Memory;
 use crate::probe::Probe;
 use crate::runtime::Runtime;
 use crate::{
@@ -38,8 +38,8 @@ pub(crate) struct Trace {
     /// The last write conflicted with a state that the view does not show yet.
     pub(crate) conflict: Option<Expectation>,
     pub(crate) writes: u64,
-    /// What the plan remembers.
-    pub(crate) memory: Option<Memory>,
+    /// What the plan leaves behind.
+    pub(crate) kept: Kept,
     /// The objects written.
     pub(crate) written: BTreeSet<Key>,
 }
@@ -166,9 +166,10 @@ impl Context {
         self.runtime.record(&event, self.entry.spec.component(), &self.permit).await;
     }
 
-    /// Lets the observer keep what a plan that has been executed remembers.
-    pub(crate) fn remember(&self, memory: Option<Memory>) {
-        self.trace.lock().memory = memory;
+    /// Takes in what a plan that has been executed leaves behind, and what it counts.
+    pub(crate) fn executed(&self, kept: Kept, counts: Vec<Series>) {
+        self.trace.lock().kept = kept;
+        self.entry.gauge.count(counts);
     }
 
     /// Cancelled when the observer is removed. When the coordinator shuts down, what serves a key is dropped.
