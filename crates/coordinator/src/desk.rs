@@ -35,6 +35,8 @@ pub(crate) struct Desk {
 
 struct Hold {
     expectations: Vec<Expectation>,
+    since: Timestamp,
+    /// When it ends, if it waits for somebody else's write; when to ask the server, if for one of its own.
     deadline: Timestamp,
     /// It waits for somebody else's write.
     conflict: bool,
@@ -98,11 +100,25 @@ impl Desk {
         }
     }
 
-    /// Makes ready the keys whose time has come; returns those that are served though their own writes are not seen.
+    /// Makes ready the keys whose time has come; returns those whose own writes have not been seen for long: the server is
+    /// to be [asked](Self::agreed).
     pub(crate) fn fire(&mut self, now: Timestamp) -> Vec<Key> {
-        let mut overdue = self.mailbox.fire(now);
-        overdue.retain(|key| self.holds.remove(key).is_some_and(|hold| !hold.conflict));
-        overdue
+        for key in self.mailbox.fire(now) {
+            if self.holds.get(&key).is_some_and(|hold| hold.conflict) {
+                self.holds.remove(&key);
+            }
+        }
+        let unseen = self.holds.iter_mut().filter(|(_, hold)| !hold.conflict && hold.deadline <= now);
+        let asked = |(key, hold): (&Key, &mut Hold)| {
+            hold.deadline = after(now, HOLD_MAX);
+            key.clone()
+        };
+        unseen.map(asked).collect()
+    }
+
+    /// Lets go the keys whose writes the view shows, as it agrees with what the server had at `asked`.
+    pub(crate) fn agreed(&mut self, asked: Timestamp) {
+        self.holds.retain(|_, hold| hold.conflict || hold.since >= asked);
     }
 
     /// Lets go the keys whose writes the view shows by now.
@@ -122,7 +138,7 @@ impl Desk {
 
     /// The next key to serve. With `all_seen`, none while any write of the observer is not seen.
     pub(crate) fn next(&mut self, all_seen: bool, now: Timestamp) -> Option<Key> {
-        if all_seen && self.holds.values().any(|hold| !hold.conflict && hold.deadline > now) {
+        if all_seen && self.holds.values().any(|hold| !hold.conflict) {
             return None;
         }
         loop {
@@ -136,7 +152,7 @@ impl Desk {
     pub(crate) fn expect(&mut self, key: &Key, expectations: Vec<Expectation>, now: Timestamp) {
         if !expectations.is_empty() {
             let deadline = after(now, HOLD_MAX);
-            self.holds.insert(key.clone(), Hold { expectations, deadline, conflict: false });
+            self.holds.insert(key.clone(), Hold { expectations, since: now, deadline, conflict: false });
         }
     }
 
@@ -166,7 +182,7 @@ impl Desk {
                 requeue_after.map_or(Next::Rest, |delay| Next::At(after(now, delay)))
             }
             Verdict::Failed { retry, conflict: Some(conflict) } if !self.holds.contains_key(key) => {
-                let hold = Hold { expectations: vec![conflict], deadline: retry, conflict: true };
+                let hold = Hold { expectations: vec![conflict], since: now, deadline: retry, conflict: true };
                 self.holds.insert(key.clone(), hold);
                 Next::Again
             }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::context::Trace;
+use crate::leadership::Duty;
 use crate::serve::Outcome;
 use crate::{Event, Key, Object, View, Write, WriteError};
 
@@ -17,8 +18,12 @@ pub(crate) trait Watcher: Send + Sync {
     fn woke(&self, observer: &str, event: &Event, keys: &[Key]);
     /// A key has been served.
     fn served(&self, observer: &str, key: &Key, outcome: &Outcome, trace: &Trace);
+    /// Nothing is being served any more: what was, has been dropped.
+    fn dropped(&self, observer: &str);
     /// A write has been answered.
     fn wrote(&self, observer: &str, write: &Write, answer: Result<Option<&Object>, &WriteError>);
+    /// What this replica may serve has changed.
+    fn assigned(&self, duty: &Arc<Duty>);
     /// An observer has panicked.
     fn panicked(&self, observer: &str, message: &str);
 }

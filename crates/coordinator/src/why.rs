@@ -135,7 +135,7 @@ pub enum Cause {
     Time,
     /// Its back-off ended.
     Retry,
-    /// It was served though the view did not show what was expected of it in time.
+    /// The view did not show in time what was expected of it.
     Overdue,
 }
 
@@ -207,7 +207,7 @@ impl fmt::Display for Waiting {
             }
             Self::View { expected, until } => {
                 write!(f, "for {}", expected.join(" and "))?;
-                until.map_or(Ok(()), |until| write!(f, ", at most until {until}"))
+                until.map_or(Ok(()), |until| write!(f, "; the server is asked at {until}"))
             }
             Self::BackOff { until } => write!(f, "until {until}, to be tried again after it failed"),
             Self::Time { at } => write!(f, "until {at}, as it asked"),

@@ -9,10 +9,11 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::chance::Panics;
+use super::panics::Panics;
 use super::{RuntimeClock, START, Server};
 use crate::context::Trace;
 use crate::freshness::Expectation;
+use crate::leadership;
 use crate::probe::Watcher;
 use crate::serve::{Outcome, panic_message};
 use crate::{Clock, Event, Key, Object, View, Write, WriteError};
@@ -48,6 +49,11 @@ pub enum Moment<'a> {
     Paused,
     /// It goes on.
     Resumed,
+    /// What it may serve has changed: of several replicas that share their work.
+    Assigned {
+        /// What it may serve, now and later.
+        duty: &'a Duty,
+    },
     /// An observer was told of an event, and woke these keys.
     Woke {
         /// The observer.
@@ -86,6 +92,11 @@ pub enum Moment<'a> {
         /// Why it failed, if it did.
         error: Option<String>,
     },
+    /// Whatever an observer was serving has been dropped, since it may be another replica's to serve.
+    Dropped {
+        /// The observer.
+        observer: &'a str,
+    },
     /// The server has a write of the replica's, be it an observer's or about a Lease. It is executed when it comes or
     /// before it is answered, and whether or not the replica still waits for it.
     Received {
@@ -96,6 +107,27 @@ pub enum Moment<'a> {
         /// The HTTP status of the answer; none while there is none.
         answered: Option<u16>,
     },
+}
+
+/// What a replica that is one of several may do, as it sees that itself. Cheap to clone.
+#[derive(Clone)]
+pub struct Duty {
+    duty: Arc<leadership::Duty>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Duty {
+    /// Whether by its own clock it may begin to serve a key now, and write for it. While it is paused it may not, as it
+    /// does not know; what this says is what it would believe when it went on.
+    pub fn may_serve(&self, key: &Key) -> bool {
+        self.duty.may_serve(key, &*self.clock)
+    }
+}
+
+impl fmt::Debug for Duty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Duty to serve {}", self.duty.assignment().1)
+    }
 }
 
 /// What serving a key has written: by this one can tell whether a view shows it.
@@ -294,6 +326,8 @@ impl Requests {
 pub(super) struct Lookout {
     pub(super) replica: String,
     pub(super) journal: Arc<Journal>,
+    /// The replica's own.
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Watcher for Lookout {
@@ -326,6 +360,15 @@ impl Watcher for Lookout {
         self.journal.see(&self.replica, Moment::Wrote { observer, write, answer });
     }
 
+    fn dropped(&self, observer: &str) {
+        self.journal.see(&self.replica, Moment::Dropped { observer });
+    }
+
+    fn assigned(&self, duty: &Arc<leadership::Duty>) {
+        let duty = Duty { duty: Arc::clone(duty), clock: Arc::clone(&self.clock) };
+        self.journal.see(&self.replica, Moment::Assigned { duty: &duty });
+    }
+
     fn panicked(&self, observer: &str, message: &str) {
         if !message.ends_with(ON_PURPOSE) {
             self.journal.violated(&self.replica, &format!("{observer} panicked: {message}"));
@@ -344,6 +387,7 @@ impl Display for Moment<'_> {
                 write!(f, "{method} {path} is answered with {code}")
             }
             Self::Stopped => f.write_str("is gone"),
+            Self::Assigned { duty } => write!(f, "may serve {}", duty.duty.assignment().1),
             Self::Woke { observer, event, keys } => {
                 let what = match event {
                     Event::Added(_) => "added",
@@ -360,6 +404,7 @@ impl Display for Moment<'_> {
                     .try_for_each(|(number, key)| write!(f, "{} {key}", if number == 0 { "" } else { "," }))
             }
             Self::Serving { observer, key, .. } => write!(f, "{observer}: plans {key}"),
+            Self::Dropped { observer } => write!(f, "{observer}: drops what it was at"),
             Self::Wrote { observer, write, answer } => match answer {
                 Ok(Some(object)) => {
                     write!(f, "{observer}: wrote {write} @{}", object.resource_version())
