@@ -195,7 +195,7 @@ pub async fn run<E: Into<BoxError>>(
 
 /// The whole main of an operator that is a list of observers, as [`run`]: with a flag for each of their options.
 pub async fn run_observers(name: &'static str, observers: &[&'static dyn Observer]) -> ExitCode {
-    let specs = || observers.iter().map(|observer| observer.spec());
+    let specs = || observers.iter().map(Observer::spec);
     let command = CommandLine::command().name(name);
     let matches = specs().fold(command, |command, spec| command.args(spec.flags())).get_matches();
     let add = |coordinator: &Coordinator| {
