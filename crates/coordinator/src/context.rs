@@ -14,7 +14,7 @@ use crate::counting::{Kept, Series};
 use crate::entry::Entry;
 use crate::freshness::Expectation;
 use crate::leadership::Permit;
-use crate::probe::Probe;
+use crate::probe::{Probe, Watcher};
 use crate::runtime::Runtime;
 use crate::{
     BoxError, Clock, DecodeError, Dependent, Emission, EventRecord, Key, Kind, Object, Plan, Step, Table,
@@ -27,6 +27,8 @@ pub struct Context {
     runtime: Arc<Runtime>,
     entry: Arc<Entry>,
     view: View,
+    /// What is served; none for a callback of emitted events.
+    key: Option<Key>,
     trace: Arc<Mutex<Trace>>,
     permit: Permit,
 }
@@ -45,8 +47,14 @@ pub(crate) struct Trace {
 }
 
 impl Context {
-    pub(crate) fn new(runtime: Arc<Runtime>, entry: Arc<Entry>, view: View, permit: Permit) -> Self {
-        Self { runtime, entry, view, trace: Arc::default(), permit }
+    pub(crate) fn new(
+        runtime: Arc<Runtime>,
+        entry: Arc<Entry>,
+        key: Option<Key>,
+        view: View,
+        permit: Permit,
+    ) -> Self {
+        Self { runtime, entry, view, key, trace: Arc::default(), permit }
     }
 
     /// The observer's view, as it was when it began to serve this key. Empty for a callback of emitted events.
@@ -125,7 +133,7 @@ impl Context {
         let result = self.runtime.write(&write, self.entry.spec.component(), &self.permit).await;
         self.entry.gauge.wrote(write.verb(), &result);
         let answer = result.as_ref().map(Option::as_ref);
-        self.runtime.probe.tell(|watcher| watcher.wrote(&self.entry.spec.name, &write, answer));
+        self.tell(|watcher, observer, key| watcher.wrote(observer, key, &write, answer));
         let mut trace = self.trace.lock();
         match &result {
             Ok(answer) => {
@@ -148,7 +156,7 @@ impl Context {
                 Step::Write(write) => {
                     self.write(write).await?;
                 }
-                Step::Emit(event) => self.runtime.bus.emit(&event).await,
+                Step::Emit(event) => self.emit_any(&event).await,
                 Step::Record(record) => self.record(*record).await,
             }
         }
@@ -158,11 +166,17 @@ impl Context {
     /// Tells the observers that subscribed to events of type `T`; completes when those who want to lose none have room
     /// for it.
     pub async fn emit<T: Send + Sync + 'static>(&self, event: T) {
-        self.runtime.bus.emit(&Emission::new(event)).await;
+        self.emit_any(&Emission::new(event)).await;
+    }
+
+    async fn emit_any(&self, emission: &Emission) {
+        self.tell(|watcher, observer, key| watcher.emitted(observer, key, emission));
+        self.runtime.bus.emit(emission).await;
     }
 
     /// Records a Kubernetes Event, best effort.
     pub async fn record(&self, event: EventRecord) {
+        self.tell(|watcher, observer, key| watcher.recorded(observer, key, &event));
         self.runtime.record(&event, self.entry.spec.component(), &self.permit).await;
     }
 
@@ -185,6 +199,11 @@ impl Context {
     /// Whether the object of a key has been written while this key was served.
     pub(crate) fn has_written(&self, key: &Key) -> bool {
         self.trace.lock().written.contains(key)
+    }
+
+    /// Tells the probe, if there is one, what is done.
+    fn tell(&self, tell: impl FnOnce(&dyn Watcher, &str, Option<&Key>)) {
+        self.runtime.probe.tell(|watcher| tell(watcher, &self.entry.spec.name, self.key.as_ref()));
     }
 
     pub(crate) fn probe(&self) -> &Probe {
