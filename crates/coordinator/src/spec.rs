@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use kube::Resource;
 
-use crate::{AddError, Backoff, Detail, Index, Kind, Trigger};
+use crate::finalizer::Needs;
+use crate::{AddError, Backoff, Detail, Index, Kind, Object, Trigger};
 
 /// What an observer is and wants, as data.
 ///
@@ -57,6 +58,8 @@ pub struct ObserverSpec {
     pub settles: bool,
     /// The finalizer that keeps objects of the primary kind until it has cleaned up after them.
     pub finalizer: Option<Cow<'static, str>>,
+    /// Which objects need the finalizer; all if none.
+    pub finalizes: Option<Needs>,
 }
 
 impl ObserverSpec {
@@ -79,6 +82,7 @@ impl ObserverSpec {
             every_replica: false,
             settles: false,
             finalizer: None,
+            finalizes: None,
         }
     }
 
@@ -198,7 +202,7 @@ impl ObserverSpec {
     ///
     /// By default they do, as plans may go in steps (a status that counts the Pods which the plan before has created).
     /// A write is recognised where its event can be nothing else: a creation, and an update, patch or apply that names the
-    /// `resourceVersion` it is made on. Other events wake as ever, others' changes of the same objects among them. Not for
+    /// `resourceVersion` it is made on ([`Write::if_unchanged`](crate::Write::if_unchanged)). Other events wake as ever, others' changes of the same objects among them. Not for
     /// callbacks, which are told everything.
     #[must_use]
     pub fn settles(mut self) -> Self {
@@ -214,6 +218,23 @@ impl ObserverSpec {
     #[must_use]
     pub fn finalizer(mut self, finalizer: impl Into<Cow<'static, str>>) -> Self {
         self.finalizer = Some(finalizer.into());
+        self
+    }
+
+    /// Names the objects that need the [finalizer](Self::finalizer); the others never get it. One that had it and needs
+    /// it no more is [finalized](crate::Observer::finalize), loses the finalizer, and is served on.
+    ///
+    /// ```
+    /// # use k8s_openapi::api::apps::v1::Deployment;
+    /// # use xebec_coordinator::{ObserverSpec, Watch};
+    /// ObserverSpec::new("exposer", "exposes each Deployment labelled expose")
+    ///     .watch(Watch::of::<Deployment>())
+    ///     .finalizer("exposer.example.com/entry")
+    ///     .finalizes_only(|deployment| deployment.label("expose").is_some());
+    /// ```
+    #[must_use]
+    pub fn finalizes_only(mut self, needs: impl Fn(&Object) -> bool + Send + Sync + 'static) -> Self {
+        self.finalizes = Some(Needs::new(needs));
         self
     }
 
