@@ -38,7 +38,7 @@ pub(crate) async fn serve(
     cx: Context,
     serving: Serving,
 ) -> Served {
-    let began = cx.now();
+    let (began, cx) = (cx.now(), cx.serving(&key));
     let acting = AssertUnwindSafe(act(&entry, &key, events, &cx)).catch_unwind();
     let outcome = tokio::select! {
         biased;
