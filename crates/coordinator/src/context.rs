@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::entry::{Behaviour, Entry};
 use crate::freshness::Expectation;
 use crate::leadership::Permit;
+use crate::memory::Memory;
 use crate::probe::Probe;
 use crate::runtime::Runtime;
 use crate::{
@@ -39,6 +40,8 @@ pub(crate) struct Trace {
     /// The last write conflicted with a state that the view does not show yet.
     pub(crate) conflict: Option<Expectation>,
     pub(crate) writes: u64,
+    /// What the plan remembers.
+    pub(crate) memory: Option<Memory>,
     /// The objects written.
     pub(crate) written: BTreeSet<Key>,
 }
@@ -208,6 +211,11 @@ impl Context {
     /// Records a Kubernetes Event, best effort.
     pub async fn record(&self, event: EventRecord) {
         self.runtime.record(&event, self.entry.spec.component(), &self.permit).await;
+    }
+
+    /// Lets the observer keep what a plan that has been executed remembers.
+    pub(crate) fn remember(&self, memory: Option<Memory>) {
+        self.trace.lock().memory = memory;
     }
 
     /// Cancelled when the observer is removed. When the coordinator shuts down, what serves a key is dropped.

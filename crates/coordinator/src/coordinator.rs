@@ -156,6 +156,13 @@ impl Coordinator {
         self.add(observer.spec(), Behaviour::Observer(Box::new(observer)))
     }
 
+    /// Adds an observer with another spec than its own: with [options set](ObserverSpec::set), with another concurrency.
+    ///
+    /// Of a spec of another name or without what its plans look at, it would be told the wrong things.
+    pub fn observe_as(&self, spec: ObserverSpec, observer: impl Observer) -> Result<(), AddError> {
+        self.add(spec, Behaviour::Observer(Box::new(observer)))
+    }
+
     /// Adds a reconciler, before or while the coordinator runs.
     pub fn reconcile(&self, reconciler: impl Reconciler) -> Result<(), AddError> {
         self.add(reconciler.spec(), Behaviour::Reconciler(Box::new(reconciler)))
@@ -265,7 +272,8 @@ impl Coordinator {
             return Err(PlanError::MakesNoPlans(observer.to_owned()));
         };
         let tables = entry.view.load_full().ok_or_else(|| PlanError::NotSynced(observer.to_owned()))?;
-        let view = View::new(tables, self.runtime.clock.now());
+        let memory = entry.desk.lock().memory(key);
+        let view = View::new(tables, self.runtime.clock.now()).with_memory(memory);
         planning::plan(&**pure, &entry.spec, key, &view)
             .map_err(|source| PlanError::Failed { key: key.clone(), source })
     }

@@ -13,6 +13,7 @@ use crate::clock::after;
 use crate::echoes::{Early, Echoes};
 use crate::freshness::{Expectation, HOLD_MAX};
 use crate::mailbox::{Mailbox, Next, Position};
+use crate::memory::Memory;
 use crate::trail::Trails;
 use crate::view::Tables;
 use crate::why::{Cause, Served, Trail, Waiting, Woken};
@@ -28,6 +29,8 @@ pub(crate) struct Desk {
     failures: HashMap<Key, u32>,
     echoes: Echoes,
     trails: Trails,
+    /// What the observer keeps of keys; never iterated to any effect.
+    memories: HashMap<Key, Memory>,
 }
 
 struct Hold {
@@ -65,6 +68,9 @@ impl Desk {
         settles: bool,
         now: Timestamp,
     ) {
+        if event.is_deleted() {
+            self.memories.remove(event.key());
+        }
         for (key, priority) in keys {
             let echo = self.echoes.of(event);
             let own = echo.is_some();
@@ -169,9 +175,28 @@ impl Desk {
         self.mailbox.done(key, next, now);
     }
 
+    /// Keeps what the plan for a key remembered, if its object is there; forgets what the plans before did.
+    pub(crate) fn keep(&mut self, key: &Key, memory: Option<Memory>, tables: &Tables) {
+        match memory.filter(|_| tables.find(key).is_some()) {
+            Some(memory) => self.memories.insert(key.clone(), memory),
+            None => self.memories.remove(key),
+        };
+    }
+
+    /// What is kept of a key.
+    pub(crate) fn memory(&self, key: &Key) -> Option<Memory> {
+        self.memories.get(key).cloned()
+    }
+
+    /// Forgets what was kept of keys whose objects are not seen (any more).
+    pub(crate) fn keep_only(&mut self, is_seen: impl Fn(&Key) -> bool) {
+        self.memories.retain(|key, _| is_seen(key));
+    }
+
     /// Drops a key that is being served no more: it is another's.
     pub(crate) fn forget(&mut self, key: &Key, now: Timestamp) {
         self.failures.remove(key);
+        self.memories.remove(key);
         self.holds.remove(key);
         self.echoes.take_early(key);
         self.mailbox.done(key, Next::Rest, now);

@@ -102,6 +102,7 @@ pub(crate) fn plan(
             }
             let mut first = Plan::new();
             first.write(add(spec, object)?).requeue_after(Duration::ZERO);
+            first.remember_as_before(view);
             Ok(first)
         }
         Stage::Held(object) => {

@@ -1,6 +1,7 @@
 //! What an observer wants done about a key: writes and events, as data.
 
 use std::any::{Any, TypeId, type_name};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use kube::Resource;
 use serde::Serialize;
 
-use crate::{BoxError, Conditions, EventRecord, Key, Object, Write};
+use crate::memory::Memory;
+use crate::{BoxError, Conditions, EventRecord, Key, Object, ObserverSpec, Write};
 
 /// Writes and events, in the order in which they are to be executed, and when to look again.
 ///
@@ -20,6 +22,7 @@ pub struct Plan {
     steps: Vec<Step>,
     requeue_after: Option<Duration>,
     keep: Keep,
+    pub(crate) memory: Option<Memory>,
     error: Option<BoxError>,
 }
 
@@ -52,6 +55,24 @@ pub struct Emission {
     type_id: TypeId,
     type_name: &'static str,
     value: Arc<dyn Any + Send + Sync>,
+}
+
+/// An event that an observer emits for others, for its reference page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmissionSpec {
+    /// The name of its type.
+    pub type_name: &'static str,
+    /// When it is emitted, in a sentence.
+    pub description: Cow<'static, str>,
+}
+
+impl ObserverSpec {
+    /// Says that it emits events of type `T`, and when.
+    #[must_use]
+    pub fn emits<T: Send + Sync + 'static>(mut self, description: impl Into<Cow<'static, str>>) -> Self {
+        self.emits.push(EmissionSpec { type_name: type_name::<T>(), description: description.into() });
+        self
+    }
 }
 
 impl Plan {
@@ -251,6 +272,9 @@ impl fmt::Debug for Plan {
         }
         if self.keep != Keep::default() {
             plan.field("keep", &self.keep);
+        }
+        if let Some(memory) = &self.memory {
+            plan.field("memory", memory);
         }
         if let Some(error) = &self.error {
             plan.field("error", error);

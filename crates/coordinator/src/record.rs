@@ -1,9 +1,11 @@
 //! Kubernetes Events as plans state them.
 
+use std::borrow::Cow;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 
-use crate::Object;
+use crate::{Object, ObserverSpec};
 
 /// A Kubernetes Event (`events.k8s.io/v1`) to be recorded about an object.
 ///
@@ -28,6 +30,17 @@ pub struct EventRecord {
     pub regarding: ObjectReference,
     /// What else took part.
     pub related: Option<ObjectReference>,
+}
+
+/// A Kubernetes Event that an observer may record, for its reference page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordSpec {
+    /// `Normal` or `Warning`.
+    pub severity: Severity,
+    /// Why, in one CamelCase word.
+    pub reason: Cow<'static, str>,
+    /// When it is recorded, in a sentence.
+    pub description: Cow<'static, str>,
 }
 
 /// The type of a Kubernetes Event.
@@ -100,5 +113,19 @@ impl Object {
             resource_version: Some(self.resource_version().to_owned()),
             field_path: None,
         }
+    }
+}
+
+impl ObserverSpec {
+    /// Says that it records Kubernetes Events of this reason, and when.
+    #[must_use]
+    pub fn records(
+        mut self,
+        severity: Severity,
+        reason: impl Into<Cow<'static, str>>,
+        description: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.records.push(RecordSpec { severity, reason: reason.into(), description: description.into() });
+        self
     }
 }

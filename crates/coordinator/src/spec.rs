@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use k8s_openapi::api::events::v1::Event as KubernetesEvent;
 use kube::Resource;
 
 use crate::finalizer::Needs;
-use crate::{AddError, Backoff, Detail, Index, Kind, Object, Trigger};
+use crate::{AddError, Backoff, Detail, EmissionSpec, Index, Kind, Object, OptionSpec, RecordSpec, Trigger};
 
 /// What an observer is and wants, as data.
 ///
@@ -32,10 +33,15 @@ pub struct ObserverSpec {
     pub watches: Vec<Watch>,
     /// Indexes over the kinds it watches.
     pub indexes: Vec<Index>,
-    /// The RBAC rights its writes need; those of its watches follow from [`watches`](Self::watches).
+    /// The RBAC rights its writes need; those of its watches follow from [`watches`](Self::watches), and every observer has
+    /// that to write Kubernetes Events.
     pub rights: Vec<Right>,
     /// The options a user may set.
     pub options: Vec<OptionSpec>,
+    /// The Kubernetes Events it records.
+    pub records: Vec<RecordSpec>,
+    /// The events it emits for other observers.
+    pub emits: Vec<EmissionSpec>,
     /// How many keys it serves at once, at least 1.
     pub concurrency: usize,
     /// Whether it wants the latest state of objects or every change.
@@ -72,6 +78,8 @@ impl ObserverSpec {
             indexes: Vec::new(),
             rights: Vec::new(),
             options: Vec::new(),
+            records: Vec::new(),
+            emits: Vec::new(),
             concurrency: 1,
             delivery: Delivery::Levels,
             freshness: Freshness::Key,
@@ -104,13 +112,6 @@ impl ObserverSpec {
     #[must_use]
     pub fn right(mut self, right: Right) -> Self {
         self.rights.push(right);
-        self
-    }
-
-    /// Has an option.
-    #[must_use]
-    pub fn option(mut self, option: OptionSpec) -> Self {
-        self.options.push(option);
         self
     }
 
@@ -265,7 +266,8 @@ impl ObserverSpec {
         self.reports_as.as_deref().unwrap_or(&self.name)
     }
 
-    /// All RBAC rights it needs: those of its watches, that of its finalizer, then those it states.
+    /// All RBAC rights it needs: those of its watches, that of its finalizer, those it states, and that to write Kubernetes
+    /// Events, in which the coordinator reports any observer's restarts, too.
     pub fn rights(&self) -> Vec<Right> {
         let watches = self.watches.iter().map(|watch| Right {
             group: watch.kind.group().to_owned().into(),
@@ -277,7 +279,8 @@ impl ObserverSpec {
             resource: primary.plural().to_owned().into(),
             verbs: vec![Cow::Borrowed("patch")],
         });
-        watches.chain(finalized).chain(self.rights.iter().cloned()).collect()
+        let events = Right::to::<KubernetesEvent>(&["create", "patch"]);
+        watches.chain(finalized).chain(self.rights.iter().cloned()).chain([events]).collect()
     }
 }
 
@@ -386,17 +389,6 @@ impl Right {
         let verbs = verbs.iter().map(|verb| Cow::Borrowed(*verb)).collect();
         Self { group: group.into(), resource: resource.into(), verbs }
     }
-}
-
-/// An option of an observer that a user may set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OptionSpec {
-    /// Its name, as in `--name` and in a configuration file.
-    pub name: Cow<'static, str>,
-    /// What it does, in a sentence.
-    pub description: Cow<'static, str>,
-    /// Its value where the user sets none.
-    pub default: Option<Cow<'static, str>>,
 }
 
 /// Whether an observer wants the latest state of objects or every change.

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use kube::Resource;
 use serde::de::DeserializeOwned;
 
+use crate::memory::Memory;
 use crate::store::{IndexTable, Snapshot};
 use crate::wire::{Source, Wanted};
-use crate::{DecodeError, Key, Kind, Object, ObserverSpec};
+use crate::{DecodeError, Key, Kind, Object, ObserverSpec, OptionSpec};
 
 /// The objects of the kinds an observer watches, at one moment. Cheap to clone, and safe to keep: it never changes,
 /// and holding it delays nobody.
@@ -20,11 +21,14 @@ use crate::{DecodeError, Key, Kind, Object, ObserverSpec};
 pub struct View {
     tables: Arc<Tables>,
     now: Timestamp,
+    pub(crate) memory: Option<Memory>,
 }
 
 #[derive(Clone, Default)]
 pub(crate) struct Tables {
     pub(crate) kinds: Vec<KindTable>,
+    /// The observer's options, as they are set.
+    pub(crate) options: Arc<[OptionSpec]>,
 }
 
 /// The watches of an observer for one kind (one a namespace), and its indexes over it.
@@ -68,7 +72,7 @@ impl View {
     }
 
     pub(crate) fn new(tables: Arc<Tables>, now: Timestamp) -> Self {
-        Self { tables, now }
+        Self { tables, now, memory: None }
     }
 
     /// The time at which the plan is made.
@@ -156,8 +160,7 @@ impl View {
 
     /// The object of a key, if its kind is watched and it is there.
     pub(crate) fn find(&self, key: &Key) -> Option<&Object> {
-        let table = self.tables.kinds.iter().find(|table| table.kind == *key.kind())?;
-        Table(table).get(key.namespace(), key.name())
+        self.tables.find(key)
     }
 
     /// A kind that knows whether its objects are in namespaces, if any object of it is here.
@@ -247,6 +250,12 @@ impl<'v> Table<'v> {
 }
 
 impl Tables {
+    /// The object of a key, if its kind is watched and it is there.
+    pub(crate) fn find(&self, key: &Key) -> Option<&Object> {
+        let table = self.kinds.iter().find(|table| table.kind == *key.kind())?;
+        Table(table).get(key.namespace(), key.name())
+    }
+
     /// Empty tables for the kinds and indexes of a spec.
     pub(crate) fn for_spec(spec: &ObserverSpec) -> Self {
         let mut kinds: Vec<KindTable> = Vec::new();
@@ -259,7 +268,7 @@ impl Tables {
             });
             kinds[position].slices.push(Slice { source: Arc::new(source), snapshot: Snapshot::default() });
         }
-        Self { kinds }
+        Self { kinds, options: spec.options.as_slice().into() }
     }
 }
 

@@ -32,7 +32,8 @@ impl Running {
     async fn start(cluster: &Cluster) -> Self {
         let client = cluster.client();
         let coordinator = Coordinator::new(client.clone());
-        OBSERVERS.iter().find(|observer| observer.name == "reload").unwrap().observe(&coordinator).unwrap();
+        let reload = OBSERVERS.iter().find(|observer| observer.spec().name == "reload").unwrap();
+        coordinator.observe(*reload).unwrap();
         let told: Arc<Mutex<Vec<String>>> = Arc::default();
         let list = Arc::clone(&told);
         coordinator.on_emitted(move |event: Arc<Reloaded>, _cx| {

@@ -8,9 +8,10 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use xebec_coordinator::operator::{Flags, LogFormat, METRICS_ADDRESS, MetricsAddress};
-use xebec_observers::OBSERVERS;
 
-use crate::{bench::BenchArguments, observer::ObserverCommand, output::OutputFormat};
+use crate::{
+    bench::BenchArguments, chosen::ObserversArgument, observer::ObserverCommand, output::OutputFormat,
+};
 
 /// What was asked for makes no sense, which only shows when it is done.
 #[derive(Debug, thiserror::Error)]
@@ -202,29 +203,6 @@ fn label(text: &str) -> Result<String, String> {
     }
 }
 
-/// Which observers run.
-#[derive(Args, Debug)]
-pub struct ObserversArgument {
-    /// The observers to run, by name and separated by commas; an empty list runs none. [default: all]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 1, value_parser = observer)]
-    pub observers: Option<Vec<String>>,
-}
-
-fn observer(name: &str) -> Result<String, String> {
-    if name.is_empty() || OBSERVERS.iter().any(|observer| observer.name == name) {
-        return Ok(name.to_owned());
-    }
-    let known: Vec<&str> = OBSERVERS.iter().map(|observer| observer.name).collect();
-    Err(format!("there is no observer {name:?}: choose from {}", known.join(", ")))
-}
-
-impl ObserversArgument {
-    /// Whether the observer of this name is to run.
-    pub fn includes(&self, name: &str) -> bool {
-        self.observers.as_ref().is_none_or(|names| names.iter().any(|wanted| wanted == name))
-    }
-}
-
 /// The flags of `xebec version`.
 #[derive(Args, Debug)]
 pub struct VersionArguments {
@@ -245,6 +223,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::chosen::Chosen;
 
     fn parse(line: &str) -> Result<Command, String> {
         Arguments::try_parse_from(line.split_whitespace())
@@ -277,12 +256,43 @@ mod tests {
 
     #[test]
     fn every_observer_has_its_commands() {
-        for observer in OBSERVERS {
-            let line = format!("xebec {} why kind/namespace/name -o yaml", observer.name);
+        for observer in Chosen::all() {
+            let line = format!("xebec {} why kind/namespace/name -o yaml", observer.name());
             let Ok(Command::Observer(command)) = parse(&line) else { panic!("{line}") };
-            assert_eq!(command.observer.name, observer.name);
-            assert!(parse(&format!("xebec {} plan --kubeconfig k", observer.name)).is_ok());
+            assert_eq!(command.observer.name(), observer.name());
+            assert!(parse(&format!("xebec {} plan --kubeconfig k", observer.name())).is_ok());
         }
+    }
+
+    #[test]
+    fn options_of_observers_are_flags() {
+        let flag = "--reload.selector=app=web,tier in (front)";
+        let selector = |observer: &Chosen| observer.spec().options[0].value().to_string();
+        for command in [["up"].as_slice(), &["run"], &["manifests"]] {
+            let line = ["xebec"].iter().chain(command).copied().chain([flag]);
+            let arguments = Arguments::try_parse_from(line).unwrap();
+            let observers = match arguments.command {
+                Command::Up(UpArguments { observers, .. })
+                | Command::Run(RunArguments { observers, .. })
+                | Command::Manifests(ManifestsArguments { observers, .. }) => observers,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(selector(&observers.chosen().unwrap()[0]), "app=web,tier in (front)");
+            assert_eq!(observers.flags(), [flag]);
+        }
+        let line = ["xebec", "reload", "plan", flag];
+        let Command::Observer(command) = Arguments::try_parse_from(line).unwrap().command else {
+            panic!("{line:?}")
+        };
+        assert_eq!(selector(&command.observer), "app=web,tier in (front)");
+
+        let wrong = parse("xebec run --reload.selector app=web=front").unwrap_err();
+        assert!(wrong.contains("write one such as app=web"), "{wrong}");
+        let Ok(Command::Run(run)) = parse("xebec run --observers= --reload.selector app=web") else {
+            panic!("a flag")
+        };
+        let error = run.observers.chosen().unwrap_err().to_string();
+        assert!(error.contains("name it in --observers"), "{error}");
     }
 
     #[test]

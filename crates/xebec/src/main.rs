@@ -12,6 +12,7 @@ use clap::{CommandFactory, Parser};
 mod apiserver;
 mod asking;
 mod bench;
+mod chosen;
 mod cli;
 mod crew;
 mod descriptors;

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde_json::{Value, json};
 use xebec_coordinator::{Election, Right};
-use xebec_observers::OBSERVERS;
 
-use crate::{cli::ManifestsArguments, output::yaml};
+use crate::{chosen::Chosen, cli::ManifestsArguments, output::yaml};
 
 const PORT: u16 = 9476;
 /// One that no image has: the numbers of nobody and its group in images without a shell.
@@ -18,13 +17,14 @@ const OF_KUBERNETES: [&str; 4] = ["default", "kube-system", "kube-public", "kube
 /// The manifests as a stream of YAML documents.
 ///
 /// # Errors
-/// They cannot be encoded.
+/// They cannot be encoded; an option is set of an observer that is not to run.
 pub fn text(arguments: &ManifestsArguments) -> Result<String> {
-    let documents: Vec<String> = documents(arguments).iter().map(yaml).collect::<Result<_>>()?;
+    let chosen = arguments.observers.chosen()?;
+    let documents: Vec<String> = documents(arguments, &chosen).iter().map(yaml).collect::<Result<_>>()?;
     Ok(documents.join("---\n"))
 }
 
-fn documents(arguments: &ManifestsArguments) -> Vec<Value> {
+fn documents(arguments: &ManifestsArguments, chosen: &[Chosen]) -> Vec<Value> {
     let ManifestsArguments { namespace, name, .. } = arguments;
     let labels = json!({ "app.kubernetes.io/name": "xebec", "app.kubernetes.io/instance": name });
     // Two installations share nothing, roles of the cluster neither.
@@ -33,9 +33,7 @@ fn documents(arguments: &ManifestsArguments) -> Vec<Value> {
     let here = json!({ "name": name, "namespace": namespace, "labels": labels });
     let subjects = json!([{ "kind": "ServiceAccount", "name": name, "namespace": namespace }]);
     let role = |kind: &str, name: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
-    let chosen = OBSERVERS.iter().filter(|observer| arguments.observers.includes(observer.name));
-    let rights = chosen.flat_map(|observer| observer.spec().rights());
-    let events = ["", "events.k8s.io"].map(|group| Right::of(group, "events", &["create", "patch"]));
+    let rights = chosen.iter().flat_map(|observer| observer.spec().rights());
     let election = Election::new(namespace, name);
 
     let mut documents = Vec::new();
@@ -47,7 +45,7 @@ fn documents(arguments: &ManifestsArguments) -> Vec<Value> {
         json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": here }),
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": of_cluster,
-            "rules": rules(rights.chain(events)),
+            "rules": rules(rights),
         }),
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": of_cluster,
@@ -76,9 +74,7 @@ fn deployment(arguments: &ManifestsArguments, labels: &Value) -> Value {
         format!("--leader-elect={namespace}/{name}"),
         format!("--metrics-address=0.0.0.0:{PORT}"),
     ];
-    flags.extend(
-        arguments.observers.observers.as_ref().map(|names| format!("--observers={}", names.join(","))),
-    );
+    flags.extend(arguments.observers.flags());
     let variables =
         [("POD_NAME", "metadata.name"), ("POD_NAMESPACE", "metadata.namespace"), ("POD_UID", "metadata.uid")];
     let variables = variables
@@ -151,14 +147,17 @@ fn lease_rules(rights: &[Right], lease: &str) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::ObserversArgument;
+    use crate::chosen::{ObserversArgument, OptionArguments};
 
     fn arguments(namespace: &str, observers: Option<&str>) -> ManifestsArguments {
         ManifestsArguments {
             namespace: namespace.to_owned(),
             name: "xebec".to_owned(),
             image: "xebec:1".to_owned(),
-            observers: ObserversArgument { observers: observers.map(|name| vec![name.to_owned()]) },
+            observers: ObserversArgument {
+                observers: observers.map(|name| vec![name.to_owned()]),
+                options: OptionArguments::default(),
+            },
         }
     }
 
@@ -181,8 +180,11 @@ mod tests {
 
     #[test]
     fn only_chosen_observers_get_rights() {
-        let rules = |observers| documents(&arguments("xebec", observers))[2]["rules"].clone();
-        assert_eq!(rules(Some("")).as_array().unwrap().len(), 2, "events, in two groups");
+        let rules = |observers| {
+            let arguments = arguments("xebec", observers);
+            documents(&arguments, &arguments.observers.chosen().unwrap())[2]["rules"].clone()
+        };
+        assert_eq!(rules(Some("")), json!([]));
         assert!(rules(None).to_string().contains("secrets"));
         assert_eq!(rules(None), rules(Some("reload")));
     }
@@ -190,7 +192,7 @@ mod tests {
     #[test]
     fn namespaces_of_kubernetes_are_left_alone() {
         for (namespace, first) in [("xebec", "Namespace"), ("default", "ServiceAccount")] {
-            assert_eq!(documents(&arguments(namespace, None))[0]["kind"], first);
+            assert_eq!(documents(&arguments(namespace, None), &[])[0]["kind"], first);
         }
     }
 

@@ -1,13 +1,13 @@
 //! `xebec NAME plan|why|release`: the commands that every observer of the list has.
 
 use anyhow::{Context, Result};
-use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, error::ErrorKind};
 use serde_json::json;
 use xebec_coordinator::operator::ClusterFlags;
 use xebec_coordinator::{Coordinator, Key, ObserverSpec};
-use xebec_observers::{OBSERVERS, Registration};
 
 use crate::{
+    chosen::{Chosen, OptionArguments},
     cli::WrongUsage,
     output::{self, OutputFormat, printable, render},
     plans,
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub struct ObserverCommand {
     /// The observer.
-    pub observer: &'static Registration,
+    pub observer: Chosen,
     /// What it is asked.
     pub action: ObserverAction,
 }
@@ -55,8 +55,10 @@ pub struct LookArguments {
 impl FromArgMatches for ObserverCommand {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let (name, matches) = matches.subcommand().unwrap_or(("", matches));
-        let observer = OBSERVERS.iter().find(|observer| observer.name == name);
-        let observer = observer.ok_or_else(|| clap::Error::new(clap::error::ErrorKind::InvalidSubcommand))?;
+        let observer = Chosen::named(name).ok_or_else(|| clap::Error::new(ErrorKind::InvalidSubcommand))?;
+        let options = matches.subcommand().map(|(_, matches)| OptionArguments::from_arg_matches(matches));
+        let observer = observer.with(&options.transpose()?.unwrap_or_default());
+        let observer = observer.map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, error))?;
         Ok(Self { observer, action: ObserverAction::from_arg_matches(matches)? })
     }
 
@@ -68,7 +70,7 @@ impl FromArgMatches for ObserverCommand {
 
 impl Subcommand for ObserverCommand {
     fn augment_subcommands(command: Command) -> Command {
-        OBSERVERS.iter().fold(command, |command, observer| command.subcommand(of(observer)))
+        Chosen::all().fold(command, |command, observer| command.subcommand(of(&observer)))
     }
 
     fn augment_subcommands_for_update(command: Command) -> Command {
@@ -76,20 +78,23 @@ impl Subcommand for ObserverCommand {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        OBSERVERS.iter().any(|observer| observer.name == name)
+        Chosen::named(name).is_some()
     }
 }
 
 /// The commands of one observer: only one that has a finalizer has anything to release.
-fn of(observer: &'static Registration) -> Command {
-    let holds = observer.spec().finalizer.is_some();
-    let actions = ObserverAction::augment_subcommands(Command::new(observer.name));
-    let actions = actions.get_subcommands().filter(|action| holds || action.get_name() != "release");
-    Command::new(observer.name)
-        .about(format!("Ask an observer: {} {}", observer.name, observer.description))
+fn of(observer: &Chosen) -> Command {
+    let (name, spec) = (observer.name().to_owned(), observer.spec());
+    let actions = ObserverAction::augment_subcommands(Command::new(name.clone()));
+    let actions = actions.get_subcommands().cloned().filter_map(|action| match action.get_name() {
+        "release" => spec.finalizer.is_some().then_some(action),
+        _ => Some(action.args(observer.flags())),
+    });
+    Command::new(name)
+        .about(format!("Ask an observer: {} {}", spec.name, spec.description))
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands(actions.cloned())
+        .subcommands(actions)
 }
 
 /// Asks an observer.
@@ -101,13 +106,13 @@ pub async fn run(command: ObserverCommand) -> Result<()> {
     match action {
         ObserverAction::Plan(look) => {
             let (client, _) = look.cluster.connect().await?;
-            let planned = plans::all(&client, observer).await?;
+            let planned = plans::all(&client, &observer).await?;
             output::write(&plans::render(&planned, look.output)?)
         }
         ObserverAction::Why { object, look } => {
-            let key = key(&observer.spec(), &object)?;
+            let key = key(observer.spec(), &object)?;
             let (client, _) = look.cluster.connect().await?;
-            let (planned, version) = plans::one(&client, observer, &key).await?;
+            let (planned, version) = plans::one(&client, &observer, &key).await?;
             let mut value = planned.value();
             value["resourceVersion"] = json!(version);
             let text = || {
@@ -117,7 +122,7 @@ pub async fn run(command: ObserverCommand) -> Result<()> {
                     if causes.is_empty() { "nothing that is there".to_owned() } else { causes.join(", ") };
                 let steps = planned.steps();
                 let steps = if steps.is_empty() { vec!["nothing".to_owned()] } else { steps };
-                let rows = [("observer:", observer.name.to_owned()), ("object:", key.to_string())]
+                let rows = [("observer:", observer.name().to_owned()), ("object:", key.to_string())]
                     .into_iter()
                     .chain([("there:", exists), ("woken by:", causes)])
                     .chain(
@@ -135,8 +140,8 @@ pub async fn run(command: ObserverCommand) -> Result<()> {
             let (client, _) = cluster.connect().await?;
             let coordinator = Coordinator::new(client);
             observer.observe(&coordinator)?;
-            let released = coordinator.release(observer.name).await.context("release")?;
-            output::write(&format!("{}: released {released} objects\n", printable(observer.name)))
+            let released = coordinator.release(observer.name()).await.context("release")?;
+            output::write(&format!("{}: released {released} objects\n", printable(observer.name())))
         }
     }
 }
@@ -172,7 +177,7 @@ mod tests {
 
     #[test]
     fn keys_are_named_as_for_kubectl() {
-        let spec = OBSERVERS[0].spec();
+        let spec = Chosen::named("reload").unwrap().spec().clone();
         for text in ["deployment/default/web", "Deployments/default/web", "deployments.apps/default/web"] {
             assert_eq!(key(&spec, text).unwrap().to_string(), "Deployment.apps default/web", "{text}");
         }

@@ -4,14 +4,16 @@ use anyhow::{Context, Result};
 use kube::Client;
 use serde_json::{Value, json};
 use xebec_coordinator::{Coordinator, Key, Operation, Patch, Plan, PlanError, Rehearsal, Step, Write};
-use xebec_observers::Registration;
 
-use crate::output::{self, OutputFormat};
+use crate::{
+    chosen::Chosen,
+    output::{self, OutputFormat},
+};
 
 /// What one observer would do about one key.
 pub struct Planned {
     /// The observer's name.
-    pub observer: &'static str,
+    pub observer: String,
     /// Who writes, where a write does not say.
     manager: String,
     /// The key.
@@ -25,7 +27,7 @@ pub struct Planned {
 ///
 /// # Errors
 /// The cluster cannot be read.
-pub async fn all(client: &Client, observer: &'static Registration) -> Result<Vec<Planned>> {
+pub async fn all(client: &Client, observer: &Chosen) -> Result<Vec<Planned>> {
     let rehearsal = rehearse(client, observer).await?;
     Ok(rehearsal.keys().keys().map(|key| Planned::of(observer, &rehearsal, key)).collect())
 }
@@ -34,20 +36,16 @@ pub async fn all(client: &Client, observer: &'static Registration) -> Result<Vec
 ///
 /// # Errors
 /// The cluster cannot be read.
-pub async fn one(
-    client: &Client,
-    observer: &'static Registration,
-    key: &Key,
-) -> Result<(Planned, Option<String>)> {
+pub async fn one(client: &Client, observer: &Chosen, key: &Key) -> Result<(Planned, Option<String>)> {
     let rehearsal = rehearse(client, observer).await?;
     let version = rehearsal.view().object(key).map(|object| object.resource_version().to_owned());
     Ok((Planned::of(observer, &rehearsal, key), version))
 }
 
-async fn rehearse(client: &Client, observer: &Registration) -> Result<Rehearsal> {
+async fn rehearse(client: &Client, observer: &Chosen) -> Result<Rehearsal> {
     let coordinator = Coordinator::new(client.clone());
     observer.observe(&coordinator)?;
-    coordinator.rehearse(observer.name).await.context("look at the cluster")
+    coordinator.rehearse(observer.name()).await.context("look at the cluster")
 }
 
 /// Prints plans: as text only those that do something.
@@ -62,11 +60,8 @@ pub fn render(planned: &[Planned], format: OutputFormat) -> Result<String> {
         let mut rows = vec![["OBSERVER", "OBJECT", "WOULD"].map(str::to_owned).to_vec()];
         for (one, steps) in &busy {
             for (place, step) in steps.iter().enumerate() {
-                let (observer, key) = if place == 0 {
-                    (one.observer.to_owned(), one.key.to_string())
-                } else {
-                    Default::default()
-                };
+                let (observer, key) =
+                    if place == 0 { (one.observer.clone(), one.key.to_string()) } else { Default::default() };
                 rows.push(vec![observer, key, step.clone()]);
             }
         }
@@ -77,9 +72,9 @@ pub fn render(planned: &[Planned], format: OutputFormat) -> Result<String> {
 }
 
 impl Planned {
-    fn of(observer: &'static Registration, rehearsal: &Rehearsal, key: &Key) -> Self {
+    fn of(observer: &Chosen, rehearsal: &Rehearsal, key: &Key) -> Self {
         Self {
-            observer: observer.name,
+            observer: observer.name().to_owned(),
             manager: observer.spec().component().to_owned(),
             key: key.clone(),
             woken_by: rehearsal.keys().get(key).cloned().unwrap_or_default(),
@@ -165,6 +160,7 @@ impl Planned {
 fn line(step: &Step) -> String {
     match step {
         Step::Write(write) => match &write.operation {
+            Operation::Patch(Patch::Apply { .. }) => write.to_string(),
             Operation::Patch(patch) => format!("{write} ({})", form(patch)),
             _ => write.to_string(),
         },

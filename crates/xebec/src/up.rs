@@ -13,12 +13,13 @@ use crate::{
 /// Runs a cluster until a signal ends it.
 pub async fn run(arguments: UpArguments) -> Result<()> {
     let shutdown = shutdown_on_signals().context("listen for signals")?;
+    let chosen = arguments.observers.chosen()?;
     let monitoring = listen(arguments.metrics_address).await?;
     let place = KubeconfigPlace::File(arguments.kubeconfig.clone());
     let mut server = Server::start(&arguments.serve, &place, shutdown.clone()).await?;
     let coordinator = crew::embedded(&server.cluster);
     crew::add_control_plane(&coordinator, arguments.nodes, &server.authority)?;
-    let observers = crew::add_observers(&coordinator, &arguments.observers)?;
+    let observers = crew::add_observers(&coordinator, &chosen)?;
     let metrics = monitoring.as_ref().map(|monitoring| format!("http://{}/metrics", monitoring.address()));
     if let Some(monitoring) = monitoring {
         monitoring.serve(&coordinator, &shutdown);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use xebec_apiserver::Cluster;
 use xebec_coordinator::sim::{Scenario, Server, Simulation, Step};
 use xebec_coordinator::{AddError, Random};
-use xebec_sim::Simulated;
+use xebec_simulated::Simulated;
 
 use super::*;
 

@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xebec_coordinator::{
-    BoxError, Conditions, Event, EventRecord, Key, Object, Observer, ObserverSpec, OptionSpec, Plan, Right,
-    View, Watch, Write, default_wake, owned_by,
+    BoxError, Conditions, Event, EventRecord, Key, Object, Observer, ObserverSpec, Plan, Right, View, Watch,
+    Write, default_wake, owned_by,
 };
 
 /// A website, as its owner states it.
@@ -125,11 +125,6 @@ impl Observer for Websites {
             .right(Right::to::<Service>(&["create", "patch"]))
             .right(Right::to::<ConfigMap>(&["create", "patch", "delete"]))
             .right(Right::to_subresource::<Website>("status", &["patch"]))
-            .option(OptionSpec {
-                name: "gateway".into(),
-                description: "the namespace of the gateway, where routes are".into(),
-                default: Some("gateway".into()),
-            })
             .finalizer(FINALIZER)
             .concurrency(4)
     }

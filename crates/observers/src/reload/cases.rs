@@ -9,7 +9,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-use xebec_coordinator::{Event, Key, Kind, Object, Observer, Operation, Patch, Step, View};
+use xebec_coordinator::{Event, Key, Kind, Object, Observer, Operation, Patch, Plan, Step, View};
 
 use super::{CONFIG_HASH, Reload, Reloaded};
 
@@ -51,12 +51,14 @@ fn cases() {
 
 struct World {
     reload: Reload,
+    /// What was remembered at last.
+    last: BTreeMap<Key, Plan>,
     objects: BTreeMap<Key, Value>,
     revision: u64,
 }
 
 fn check(case: &Case, file: &str) {
-    let mut world = World { reload: Reload::default(), objects: BTreeMap::new(), revision: 0 };
+    let mut world = World { reload: Reload, last: BTreeMap::new(), objects: BTreeMap::new(), revision: 0 };
     for object in &case.objects {
         world.put(object.clone());
     }
@@ -73,7 +75,7 @@ fn check(case: &Case, file: &str) {
             events.push(Event::Deleted(Object::from_value(key.kind(), &last).unwrap()));
         }
         if turn.restarts {
-            world.reload = Reload::default();
+            world.last.clear();
             events = world.all().into_iter().map(Event::Added).collect();
         }
         let mut done = Vec::new();
@@ -141,7 +143,8 @@ impl World {
 
     /// Plans, applies the writes, and tells what was done.
     fn serve(&mut self, key: &Key, view: &View, done: &mut Vec<String>) -> Vec<Event> {
-        let plan = self.reload.plan(key, view).unwrap();
+        let view = self.last.get(key).map_or_else(|| view.clone(), |last| view.clone().with_memory_of(last));
+        let plan = self.reload.plan(key, &view).unwrap();
         let mut events = Vec::new();
         for emitted in plan.emitted::<Reloaded>() {
             assert_eq!(emitted.workload, *key);
@@ -165,6 +168,7 @@ impl World {
                 Step::Emit(_) => done.push("tells of it".to_owned()),
             }
         }
+        self.last.insert(key.clone(), plan);
         events
     }
 

@@ -34,8 +34,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 use xebec_coordinator::{
-    BoxError, Event, EventRecord, Index, Key, Observer, ObserverSpec, Plan, Right, View, Watch, Write,
-    reference_to,
+    BoxError, Event, EventRecord, Index, Key, LabelSelector, Object, Observer, ObserverSpec, Plan, Right,
+    Setting, Severity, View, Watch, Write, reference_to,
 };
 
 use contents::{Contents, Hashes, Missing};
@@ -58,6 +58,14 @@ pub const CONFIG_HASH: &str = "reload.xebec.dev/config-hash";
 const FIELD_MANAGER: &str = "xebec-reload";
 /// By this index the Deployments are found that use a source.
 const USES: &str = "uses";
+/// The reasons of its Events.
+const RELOADED: &str = "Reloaded";
+const RELOAD_HELD: &str = "ReloadHeld";
+/// Which Deployments it serves.
+pub const SELECTOR: Setting<LabelSelector> = Setting::selector(
+    "selector",
+    "Serve only Deployments whose labels this selects, of those that opt in; all by default.",
+);
 /// How many names of changed keys are told at most.
 const KEYS_TOLD_MAX: usize = 20;
 
@@ -96,10 +104,8 @@ pub struct ConfigChanged {
 }
 
 /// Rolls out Deployments whose ConfigMaps or Secrets have changed.
-#[derive(Debug, Default)]
-pub struct Reload {
-    seen: Seen,
-}
+#[derive(Clone, Copy, Debug)]
+pub struct Reload;
 
 impl Observer for Reload {
     fn spec(&self) -> ObserverSpec {
@@ -114,6 +120,18 @@ impl Observer for Reload {
             .watch(Watch::of::<Secret>())
             .index(uses)
             .right(Right::to::<Deployment>(&["patch"]))
+            .option(&SELECTOR)
+            .records(
+                Severity::Normal,
+                RELOADED,
+                "A Deployment was rolled out: which keys of what have changed.",
+            )
+            .records(
+                Severity::Warning,
+                RELOAD_HELD,
+                "A Deployment waits for something that must be there and is missing.",
+            )
+            .emits::<Reloaded>("A Deployment was rolled out.")
             .concurrency(8)
             .reports_as(FIELD_MANAGER)
     }
@@ -121,9 +139,6 @@ impl Observer for Reload {
     fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
         let key = event.key();
         if key.is::<Deployment>() {
-            if event.is_deleted() {
-                self.seen.forget(key);
-            }
             return vec![key.clone()];
         }
         let kind = if key.is::<Secret>() { SourceKind::Secret } else { SourceKind::ConfigMap };
@@ -134,19 +149,24 @@ impl Observer for Reload {
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         let mut plan = Plan::new();
-        let Some(deployment) = view.get_key::<Deployment>(key)? else { return Ok(plan) };
+        let selected = view.object(key).filter(|object| view.option(&SELECTOR).selects(object));
+        let Some(deployment) = selected.map(Object::decode::<Deployment>).transpose()? else {
+            return Ok(plan);
+        };
         if !opting::is_in(&deployment) || deployment.metadata.deletion_timestamp.is_some() {
             return Ok(plan);
         }
+        let seen = view.remembered::<Seen>().cloned().unwrap_or_default();
         let state = State::of(&deployment);
         let uses = uses_of(&deployment);
         let contents = match Contents::of(&uses, key.namespace().unwrap_or_default(), view)? {
             Ok(contents) => contents,
             Err(Missing(what)) => {
+                plan.remember(seen);
                 if state.held.as_ref() != Some(&what) {
                     plan.write(State { held: Some(what.clone()), ..state }.apply(key, &deployment)?);
                     let note = format!("waits for {what}, which is missing");
-                    let record = EventRecord::warning(reference_to(&deployment), "ReloadHeld", note);
+                    let record = EventRecord::warning(reference_to(&deployment), RELOAD_HELD, note);
                     plan.record(record.action("Reload"));
                 }
                 return Ok(plan);
@@ -154,7 +174,8 @@ impl Observer for Reload {
         };
         let hashes = &contents.hashes;
         let total = hashes.total();
-        self.seen.remember(key, &uses, &contents, state.observed.as_ref());
+        let seen = seen.with(&uses, &contents, state.observed.as_ref());
+        plan.remember(seen.clone());
         let rolls_out = match (&state.observed, &state.config_hash) {
             (Some(observed), _) => !hashes.changed_since(observed, &uses).is_empty(),
             // The template tells for what it was rolled out, where somebody has removed what the Deployment told.
@@ -169,10 +190,10 @@ impl Observer for Reload {
         plan.write(wanted.apply(key, &deployment)?);
         if rolls_out {
             let changes = match &state.observed {
-                Some(observed) => self.changes(key, &contents, observed, &uses),
+                Some(observed) => changes(&seen, &contents, observed, &uses),
                 None => Vec::new(),
             };
-            let record = EventRecord::normal(reference_to(&deployment), "Reloaded", note(&changes));
+            let record = EventRecord::normal(reference_to(&deployment), RELOADED, note(&changes));
             plan.record(record.action("Reload"));
             plan.emit(Reloaded { workload: key.clone(), changes });
         }
@@ -180,24 +201,16 @@ impl Observer for Reload {
     }
 }
 
-impl Reload {
-    /// What has changed since `observed`.
-    fn changes(
-        &self,
-        workload: &Key,
-        contents: &Contents,
-        observed: &Hashes,
-        uses: &Uses,
-    ) -> Vec<ConfigChanged> {
-        let keys = |source: &Source| {
-            let before = observed.get(source, uses.get(source)?)?;
-            self.seen.changed_keys(workload, source, before, contents.keys.get(source)?)
-        };
-        let sources = contents.hashes.changed_since(observed, uses).into_iter();
-        sources
-            .map(|source| ConfigChanged { source: source.clone(), keys: keys(source).unwrap_or_default() })
-            .collect()
-    }
+/// What has changed since `observed`.
+fn changes(seen: &Seen, contents: &Contents, observed: &Hashes, uses: &Uses) -> Vec<ConfigChanged> {
+    let keys = |source: &Source| {
+        let before = observed.get(source, uses.get(source)?)?;
+        seen.changed_keys(source, before, contents.keys.get(source)?)
+    };
+    let sources = contents.hashes.changed_since(observed, uses).into_iter();
+    sources
+        .map(|source| ConfigChanged { source: source.clone(), keys: keys(source).unwrap_or_default() })
+        .collect()
 }
 
 /// What our annotations say of a Deployment.

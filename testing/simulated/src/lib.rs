@@ -1,4 +1,5 @@
-//! The API server of xebec, as a simulation needs it.
+//! The API server of xebec for [`coordinator::sim`](xebec_coordinator::sim), which knows none: what an operator's tests
+//! simulate against.
 
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
