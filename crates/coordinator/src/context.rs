@@ -11,14 +11,14 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::counting::{Kept, Series};
-use crate::entry::Entry;
+use crate::entry::{Behaviour, Entry};
 use crate::freshness::Expectation;
 use crate::leadership::Permit;
 use crate::probe::{Probe, Watcher};
 use crate::runtime::Runtime;
 use crate::{
     BoxError, Clock, DecodeError, Dependent, Emission, EventRecord, Key, Kind, Object, Plan, Step, Table,
-    View, Write, WriteError,
+    View, Write, WriteError, planning,
 };
 
 /// What a [`Reconciler`](crate::Reconciler) or a callback has at hand while it serves one key. Cheap to clone.
@@ -127,10 +127,23 @@ impl Context {
     /// Writes, and returns the object as the server answered it: none where it answers with a status, as it does to
     /// most deletes. The key is not served again before the write is visible in the observer's view.
     ///
+    /// An apply that would change nothing is not sent, and the object is answered as the view shows it; that this is so is
+    /// seen from [who owns which field](crate::Watch::with_managed_fields) where the watch keeps that, and else where
+    /// nobody has written to the object since the same apply. An apply to the object that is served carries its unique id:
+    /// if it is gone, it is refused, and creates nothing.
+    ///
     /// Where there are several replicas it is refused, or given up, when this one may not write any more
     /// ([`WriteError::is_fenced`]); and when the key has been served, whoever keeps the context.
     pub async fn write(&self, write: Write) -> Result<Option<Object>, WriteError> {
-        let result = self.runtime.write(&write, self.entry.spec.component(), &self.permit).await;
+        let write = self.guarded(write);
+        if let Some(as_it_is) = self.applied(&write) {
+            return Ok(Some(as_it_is.clone()));
+        }
+        let manager = self.entry.spec.component();
+        let result = self.runtime.write(&write, manager, &self.permit).await;
+        if let Ok(Some(answer)) = &result {
+            self.entry.repeats.lock().remember(&write, manager, answer);
+        }
         self.entry.gauge.wrote(write.verb(), &result);
         let answer = result.as_ref().map(Option::as_ref);
         self.tell(|watcher, observer, key| watcher.wrote(observer, key, &write, answer));
@@ -147,6 +160,33 @@ impl Context {
         }
         drop(trace);
         result
+    }
+
+    /// An apply to the object that is served, as this very object's: a plan must not bring back what was deleted meanwhile.
+    fn guarded(&self, write: Write) -> Write {
+        if self.key.as_ref() != Some(&write.target)
+            || !write.may_resurrect()
+            || self.has_written(&write.target)
+        {
+            return write;
+        }
+        match self.view.find(&write.target) {
+            Some(object) if !object.uid().is_empty() => write.if_uid(object.uid()),
+            _ => write,
+        }
+    }
+
+    /// The object, if the write is an apply that would change nothing of it.
+    fn applied(&self, write: &Write) -> Option<&Object> {
+        if write.check().is_err() || self.has_written(&write.target) {
+            return None; // to be refused, or the view is not what it is applied to
+        }
+        let spec = &self.entry.spec;
+        let object = self.view.find(&write.target)?;
+        let is_repeated = || self.entry.repeats.lock().is_repeated(write, spec.component(), object);
+        // Of a plan this has been seen to.
+        let is_planned = matches!(&*self.entry.behaviour, Behaviour::Observer(_));
+        (is_repeated() || (!is_planned && planning::is_applied(write, spec, &self.view))).then_some(object)
     }
 
     /// Executes a plan: its writes, emitted events and records, in order. The first write that fails ends it.
