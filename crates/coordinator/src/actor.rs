@@ -327,6 +327,7 @@ impl Actor {
             let cx = Context::new(
                 Arc::clone(&self.runtime),
                 Arc::clone(&self.entry),
+                Some(key.clone()),
                 view,
                 serving.permit.clone(),
             );

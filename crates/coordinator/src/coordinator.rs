@@ -329,8 +329,8 @@ impl Coordinator {
     /// that followed from it has been done: no event undelivered, no key queued or held, no write in flight.
     ///
     /// Keys that wait for a time (a back-off, a wish to be served later) do not count, nor do watches that cannot
-    /// sync because their kind is missing or forbidden: define custom resources before it runs, or a definition is only found
-    /// after a back-off. It lists every watched kind from the server, and is meant for
+    /// sync because their kind is missing or forbidden. A definition that came late counts, and with it the objects of its
+    /// kind, unless the rights do not cover definitions: then it is only found after a back-off. It lists every watched kind from the server, and is meant for
     /// tests, which so never sleep. The coordinator must be running, else it waits until it does.
     pub async fn idle(&self) {
         idle::wait(&self.runtime, || self.entries()).await;

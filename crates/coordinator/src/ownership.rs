@@ -122,9 +122,11 @@ impl Dependent for Object {
     }
 
     fn references(&self) -> Vec<Reference<'_>> {
-        let (first, rest): (Vec<_>, Vec<_>) = self.owners().iter().partition(|owner| owner.controller);
+        let (first, rest): (Vec<_>, Vec<_>) = self.owners().iter().partition(|owner| owner.is_controller());
         let owners = first.into_iter().chain(rest);
-        owners.map(|owner| Reference::new(&owner.api_version, &owner.kind, &owner.name, &owner.uid)).collect()
+        owners
+            .map(|owner| Reference::new(owner.api_version(), owner.kind(), owner.name(), owner.uid()))
+            .collect()
     }
 }
 

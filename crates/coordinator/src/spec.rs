@@ -6,8 +6,10 @@ use std::time::Duration;
 use k8s_openapi::api::events::v1::Event as KubernetesEvent;
 use kube::Resource;
 
+use crate::finalizer::Needs;
 use crate::{
-    AddError, Backoff, Column, Detail, EmissionSpec, Index, Kind, Metric, OptionSpec, RecordSpec, Trigger,
+    AddError, Backoff, Column, Detail, EmissionSpec, Index, Kind, Metric, Object, OptionSpec, RecordSpec,
+    Trigger,
 };
 
 /// What an observer is and wants, as data.
@@ -71,6 +73,8 @@ pub struct ObserverSpec {
     pub settles: bool,
     /// The finalizer that keeps objects of the primary kind until it has cleaned up after them.
     pub finalizer: Option<Cow<'static, str>>,
+    /// Which objects need the finalizer; all if none.
+    pub finalizes: Option<Needs>,
 }
 
 impl ObserverSpec {
@@ -98,6 +102,7 @@ impl ObserverSpec {
             every_replica: false,
             settles: false,
             finalizer: None,
+            finalizes: None,
         }
     }
 
@@ -217,7 +222,7 @@ impl ObserverSpec {
     ///
     /// By default they do, as plans may go in steps (a status that counts the Pods which the plan before has created).
     /// A write is recognised where its event can be nothing else: a creation, and an update, patch or apply that names the
-    /// `resourceVersion` it is made on. Other events wake as ever, others' changes of the same objects among them. Not for
+    /// `resourceVersion` it is made on ([`Write::if_unchanged`](crate::Write::if_unchanged)). Other events wake as ever, others' changes of the same objects among them. Not for
     /// callbacks, which are told everything.
     #[must_use]
     pub fn settles(mut self) -> Self {
@@ -233,6 +238,23 @@ impl ObserverSpec {
     #[must_use]
     pub fn finalizer(mut self, finalizer: impl Into<Cow<'static, str>>) -> Self {
         self.finalizer = Some(finalizer.into());
+        self
+    }
+
+    /// Names the objects that need the [finalizer](Self::finalizer); the others never get it. One that had it and needs
+    /// it no more is [finalized](crate::Observer::finalize), loses the finalizer, and is served on.
+    ///
+    /// ```
+    /// # use k8s_openapi::api::apps::v1::Deployment;
+    /// # use xebec_coordinator::{ObserverSpec, Watch};
+    /// ObserverSpec::new("exposer", "exposes each Deployment labelled expose")
+    ///     .watch(Watch::of::<Deployment>())
+    ///     .finalizer("exposer.example.com/entry")
+    ///     .finalizes_only(|deployment| deployment.label("expose").is_some());
+    /// ```
+    #[must_use]
+    pub fn finalizes_only(mut self, needs: impl Fn(&Object) -> bool + Send + Sync + 'static) -> Self {
+        self.finalizes = Some(Needs::new(needs));
         self
     }
 

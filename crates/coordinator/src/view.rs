@@ -164,6 +164,21 @@ impl View {
         self.tables.find(key)
     }
 
+    /// A kind that knows whether its objects are in namespaces, if any object of it is here.
+    pub(crate) fn scoped(&self, kind: &Kind) -> Kind {
+        if kind.is_namespaced().is_some() {
+            return kind.clone();
+        }
+        let table = self.tables.kinds.iter().find(|table| table.kind == *kind);
+        let any =
+            table.and_then(|table| Table(table).snapshots().find_map(|snapshot| snapshot.iter().next()));
+        match any.map(|object| object.namespace().is_some()) {
+            Some(true) => kind.namespaced(),
+            Some(false) => kind.cluster_scoped(),
+            None => kind.clone(),
+        }
+    }
+
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
     }
@@ -206,7 +221,7 @@ impl<'v> Table<'v> {
     /// The objects whose controller has this unique id.
     pub fn controlled_by(&self, uid: &str) -> Vec<Object> {
         let mut objects = self.owned_by(uid);
-        objects.retain(|object| object.controller().is_some_and(|owner| *owner.uid == *uid));
+        objects.retain(|object| object.controller().is_some_and(|owner| owner.uid() == uid));
         objects
     }
 

@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Resource;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use parking_lot::Mutex;
 use running::with;
 use serde_json::json;
 use xebec_coordinator::{
-    BoxError, Context, Coordinator, Event, EventRecord, Key, Observer, ObserverSpec, Plan, View, Watch,
-    Write, reference_to,
+    BoxError, Context, Coordinator, Event, EventRecord, Key, Kind, Observer, ObserverSpec, Plan, View, Watch,
+    WatchState, Write, reference_to,
 };
 
 /// Keeps as many Pods as a ReplicaSet wants, and says in its status how many there are.
@@ -82,7 +83,7 @@ async fn replica_sets_get_exactly_the_pods_they_want() {
         let spec = ObserverSpec::new("census", "counts Pods").watch(Watch::of::<Pod>());
         let census = move |event: Event, _cx: Context| {
             if matches!(event, Event::Added(_)) {
-                let owner = event.object().controller().map(|owner| owner.name.to_string());
+                let owner = event.object().controller().map(|owner| owner.name().to_owned());
                 *seen.lock().entry(owner.unwrap_or_default()).or_default() += 1;
             }
             async {}
@@ -176,6 +177,44 @@ async fn selectors_select_and_own_writes_are_seen_through_them() {
         label(None).await;
         coordinator.idle().await;
         assert!(maps.get_opt("greeting").await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn idle_waits_for_objects_of_a_kind_whose_definition_came_late() {
+    let kind = Kind::named("example.com", "v1", "Widget", "widgets");
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let tell = Arc::clone(&seen);
+    let spec = ObserverSpec::new("widgets", "").watch(Watch::kind(kind.clone()));
+    let add = move |coordinator: &Coordinator| {
+        let callback = move |event: Event, _cx: Context| {
+            tell.lock().push(event.key().name().to_owned());
+            async {}
+        };
+        coordinator.callback(spec, callback).unwrap();
+    };
+    with(add, |coordinator, client| async move {
+        coordinator.idle().await;
+        assert!(matches!(coordinator.status().watches[0].state, WatchState::Synced | WatchState::Missing));
+        let definition: CustomResourceDefinition = serde_json::from_value(json!({
+            "metadata": {"name": "widgets.example.com"},
+            "spec": {
+                "group": "example.com", "scope": "Namespaced",
+                "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
+                "versions": [{
+                    "name": "v1", "served": true, "storage": true,
+                    "schema": {"openAPIV3Schema": {"type": "object"}},
+                }],
+            },
+        }))
+        .unwrap();
+        Api::all(client.clone()).create(&PostParams::default(), &definition).await.unwrap();
+        let widgets: Api<DynamicObject> = Api::namespaced_with(client, "default", kind.resource());
+        let widget = DynamicObject::new("w", kind.resource());
+        widgets.create(&PostParams::default(), &widget).await.unwrap();
+        coordinator.idle().await;
+        assert_eq!(*seen.lock(), ["w"]);
     })
     .await;
 }

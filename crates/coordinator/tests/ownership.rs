@@ -14,8 +14,8 @@ use running::with;
 use serde_json::{Value, json};
 use xebec_coordinator::ownership::{Claim, claim};
 use xebec_coordinator::{
-    Action, BoxError, Context, Coordinator, Index, Key, Kind, Object, ObserverSpec, OwnershipError,
-    Reconciler, View, Watch, controller_ref, owned_by,
+    Action, BoxError, Context, Coordinator, Event, Index, Key, Kind, Object, ObserverSpec, OwnershipError,
+    Reconciler, View, Watch, controller_ref, default_wake, owned_by,
 };
 
 fn set(namespace: &str, uid: &str) -> ReplicaSet {
@@ -169,4 +169,36 @@ async fn a_context_has_shortcuts_to_its_view() {
         },
     )
     .await;
+}
+
+#[test]
+fn a_dependent_wakes_its_controller_wherever_that_is() {
+    let owner = |kind: &str, api_version: &str| json!([{"apiVersion": api_version, "kind": kind, "name": "town", "uid": "t", "controller": true}]);
+    let event = |owners: Value| {
+        let metadata = json!({"namespace": "ns", "name": "a", "uid": "a", "ownerReferences": owners});
+        let kind = Kind::of::<ConfigMap>();
+        Event::Added(Object::from_value(&kind, &json!({ "metadata": metadata })).unwrap())
+    };
+    let dynamic = |kind: &str| Kind::named("example.com", "v1", kind, "towns");
+    let there = |kind: &Kind, namespace: Option<&str>| {
+        let metadata = json!({"namespace": namespace, "name": "another", "uid": "x"});
+        Object::from_value(kind, &json!({ "metadata": metadata })).unwrap()
+    };
+    let core = ("Namespace", "v1");
+    let custom = ("Town", "example.com/v1");
+    let town = dynamic("Town");
+    for (why, primary, objects, (kind, api_version), namespace) in [
+        ("a type of the cluster", Kind::of::<Namespace>(), vec![], core, None),
+        ("a type in namespaces", Kind::of::<ReplicaSet>(), vec![], ("ReplicaSet", "apps/v1"), Some("ns")),
+        ("one that says so", town.cluster_scoped(), vec![], custom, None),
+        ("one of which there are some", town.clone(), vec![there(&town, None)], custom, None),
+        ("and some in namespaces", town.clone(), vec![there(&town, Some("b"))], custom, Some("ns")),
+        ("one of which nothing is known", town.clone(), vec![], custom, Some("ns")),
+    ] {
+        let spec =
+            ObserverSpec::new("any", "").watch(Watch::kind(primary.clone())).watch(Watch::of::<ConfigMap>());
+        let view = View::of(&spec, jiff::Timestamp::UNIX_EPOCH, objects);
+        let keys = default_wake(&event(owner(kind, api_version)), &view);
+        assert_eq!(keys, [Key::of_kind(primary, namespace, "town")], "{why}");
+    }
 }

@@ -127,7 +127,7 @@ fn waiting_for_pod(event: &Event, view: &View) -> Vec<Key> {
     let sets = event.controller_keys(&Kind::of::<ReplicaSet>());
     let sets = sets.iter().filter_map(|key| view.object(key));
     let owners = sets.filter_map(|set| Some((set.controller()?, set.namespace())));
-    let keys = owners.map(|(owner, namespace)| Key::new::<Deployment>(namespace, &owner.name));
+    let keys = owners.map(|(owner, namespace)| Key::new::<Deployment>(namespace, owner.name()));
     keys.filter(|key| {
         let deployment = view.get_key::<Deployment>(key).ok().flatten();
         deployment.is_some_and(|deployment| !fenceposts::Fenceposts::of(&deployment).rolling)

@@ -49,8 +49,8 @@ impl Observer for JobController {
             .index(orphans::<Pod>())
             .index(Index::over_objects(BY_JOB, Kind::of::<Pod>(), |pod| {
                 let jobs = Kind::of::<Job>();
-                let job = pod.controller().filter(|owner| jobs.names(&owner.api_version, &owner.kind));
-                job.map(|job| job_of(pod.namespace(), &job.name)).into_iter().collect()
+                let job = pod.controller().filter(|owner| jobs.names(owner.api_version(), owner.kind()));
+                job.map(|job| job_of(pod.namespace(), job.name())).into_iter().collect()
             }))
             .right(Right::to::<Pod>(&["create", "delete", "patch"]))
             .right(Right::to::<Job>(&["delete"]))

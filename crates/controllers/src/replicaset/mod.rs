@@ -67,7 +67,7 @@ impl<K: Replicated> Observer for ReplicaController<K> {
             .watch(Watch::of::<Pod>())
             .index(orphans::<Pod>())
             .index(Index::over_objects(BY_CONTROLLER, Kind::of::<K>(), |set| {
-                set.controller().map(|owner| owner.uid.to_string()).into_iter().collect()
+                set.controller().map(|owner| owner.uid().to_owned()).into_iter().collect()
             }))
             .right(Right::to::<Pod>(&["create", "delete", "patch"]))
             .right(Right::to_subresource::<K>("status", &["update"]))

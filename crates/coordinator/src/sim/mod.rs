@@ -28,6 +28,7 @@
 //! This module needs the cargo feature `sim`, and is for tests: it builds a tokio runtime of its own for each run, and
 //! must not be called from within one.
 
+pub mod cases;
 mod clock;
 mod failure;
 pub mod invariants;

@@ -259,7 +259,7 @@ async fn take(client: &Client, clock: &RuntimeClock, step: &Step, journal: &Jour
     journal.violated(USER, &format!("could not {} for minutes: {error}", step.write));
 }
 
-async fn attempt(client: &Client, write: &Write) -> Result<(), Error> {
+pub(super) async fn attempt(client: &Client, write: &Write) -> Result<(), Error> {
     let request = execute::request(write, USER).map_err(Error::BuildRequest)?;
     client.request_text(request).await.map(drop)
 }

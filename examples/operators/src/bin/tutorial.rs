@@ -29,7 +29,7 @@ fn hide(key: &Key, view: &View) -> Plan {
     }
     let service = view.typed::<Service>().get(key.namespace(), key.name());
     if let Some(service) =
-        service.filter(|service| service.controller().is_some_and(|by| *by.name == *key.name()))
+        service.filter(|service| service.controller().is_some_and(|by| by.name() == key.name()))
     {
         plan.write(Write::delete_object(service));
     }
