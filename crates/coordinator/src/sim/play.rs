@@ -52,6 +52,7 @@ pub(super) struct Script<'a> {
 }
 
 /// What came of it.
+#[derive(Clone)]
 pub(super) struct Run {
     pub(super) state: State,
     pub(super) violations: Vec<String>,
@@ -287,6 +288,21 @@ async fn settle(
         before = state;
     }
     look()
+}
+
+impl Fault {
+    /// Of what sort it is, as faults are counted.
+    pub fn sort(&self) -> &str {
+        match &self.0 {
+            Wrong::Server(fault) => &fault.sort,
+            Wrong::Panic { .. } => "an observer panics",
+            Wrong::Crash(Crash { gently: false, .. }) => "a replica crashes",
+            Wrong::Crash(Crash { gently: true, .. }) => "a replica is shut down",
+            Wrong::Pause(Pause { suspends: false, .. }) => "a replica is paused",
+            Wrong::Pause(Pause { suspends: true, .. }) => "a replica is suspended",
+            Wrong::Slow(_) => "a clock is slow",
+        }
+    }
 }
 
 impl fmt::Display for Fault {
