@@ -10,11 +10,11 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use crate::counting::{Kept, Series};
 use crate::entry::{Behaviour, Entry};
 use crate::freshness::Expectation;
 use crate::leadership::Permit;
-use crate::memory::Memory;
-use crate::probe::Probe;
+use crate::probe::{Probe, Watcher};
 use crate::runtime::Runtime;
 use crate::{
     BoxError, Clock, DecodeError, Dependent, Emission, EventRecord, Key, Kind, Object, Plan, Step, Table,
@@ -26,9 +26,9 @@ use crate::{
 pub struct Context {
     runtime: Arc<Runtime>,
     entry: Arc<Entry>,
-    /// What is served, where that is an object's key.
-    key: Option<Key>,
     view: View,
+    /// What is served; none for a callback of emitted events.
+    key: Option<Key>,
     trace: Arc<Mutex<Trace>>,
     permit: Permit,
 }
@@ -40,20 +40,21 @@ pub(crate) struct Trace {
     /// The last write conflicted with a state that the view does not show yet.
     pub(crate) conflict: Option<Expectation>,
     pub(crate) writes: u64,
-    /// What the plan remembers.
-    pub(crate) memory: Option<Memory>,
+    /// What the plan leaves behind.
+    pub(crate) kept: Kept,
     /// The objects written.
     pub(crate) written: BTreeSet<Key>,
 }
 
 impl Context {
-    pub(crate) fn new(runtime: Arc<Runtime>, entry: Arc<Entry>, view: View, permit: Permit) -> Self {
-        Self { runtime, entry, key: None, view, trace: Arc::default(), permit }
-    }
-
-    /// The same, while this key is served.
-    pub(crate) fn serving(self, key: &Key) -> Self {
-        Self { key: Some(key.clone()), ..self }
+    pub(crate) fn new(
+        runtime: Arc<Runtime>,
+        entry: Arc<Entry>,
+        key: Option<Key>,
+        view: View,
+        permit: Permit,
+    ) -> Self {
+        Self { runtime, entry, view, key, trace: Arc::default(), permit }
     }
 
     /// The observer's view, as it was when it began to serve this key. Empty for a callback of emitted events.
@@ -145,7 +146,7 @@ impl Context {
         }
         self.entry.gauge.wrote(write.verb(), &result);
         let answer = result.as_ref().map(Option::as_ref);
-        self.runtime.probe.tell(|watcher| watcher.wrote(&self.entry.spec.name, &write, answer));
+        self.tell(|watcher, observer, key| watcher.wrote(observer, key, &write, answer));
         let mut trace = self.trace.lock();
         match &result {
             Ok(answer) => {
@@ -195,7 +196,7 @@ impl Context {
                 Step::Write(write) => {
                     self.write(write).await?;
                 }
-                Step::Emit(event) => self.runtime.bus.emit(&event).await,
+                Step::Emit(event) => self.emit_any(&event).await,
                 Step::Record(record) => self.record(*record).await,
             }
         }
@@ -205,17 +206,24 @@ impl Context {
     /// Tells the observers that subscribed to events of type `T`; completes when those who want to lose none have room
     /// for it.
     pub async fn emit<T: Send + Sync + 'static>(&self, event: T) {
-        self.runtime.bus.emit(&Emission::new(event)).await;
+        self.emit_any(&Emission::new(event)).await;
+    }
+
+    async fn emit_any(&self, emission: &Emission) {
+        self.tell(|watcher, observer, key| watcher.emitted(observer, key, emission));
+        self.runtime.bus.emit(emission).await;
     }
 
     /// Records a Kubernetes Event, best effort.
     pub async fn record(&self, event: EventRecord) {
+        self.tell(|watcher, observer, key| watcher.recorded(observer, key, &event));
         self.runtime.record(&event, self.entry.spec.component(), &self.permit).await;
     }
 
-    /// Lets the observer keep what a plan that has been executed remembers.
-    pub(crate) fn remember(&self, memory: Option<Memory>) {
-        self.trace.lock().memory = memory;
+    /// Takes in what a plan that has been executed leaves behind, and what it counts.
+    pub(crate) fn executed(&self, kept: Kept, counts: Vec<Series>) {
+        self.trace.lock().kept = kept;
+        self.entry.gauge.count(counts);
     }
 
     /// Cancelled when the observer is removed. When the coordinator shuts down, what serves a key is dropped.
@@ -231,6 +239,11 @@ impl Context {
     /// Whether the object of a key has been written while this key was served.
     pub(crate) fn has_written(&self, key: &Key) -> bool {
         self.trace.lock().written.contains(key)
+    }
+
+    /// Tells the probe, if there is one, what is done.
+    fn tell(&self, tell: impl FnOnce(&dyn Watcher, &str, Option<&Key>)) {
+        self.runtime.probe.tell(|watcher| tell(watcher, &self.entry.spec.name, self.key.as_ref()));
     }
 
     pub(crate) fn probe(&self) -> &Probe {

@@ -272,8 +272,8 @@ impl Coordinator {
             return Err(PlanError::MakesNoPlans(observer.to_owned()));
         };
         let tables = entry.view.load_full().ok_or_else(|| PlanError::NotSynced(observer.to_owned()))?;
-        let memory = entry.desk.lock().memory(key);
-        let view = View::new(tables, self.runtime.clock.now()).with_memory(memory);
+        let kept = entry.desk.lock().kept(key);
+        let view = View::new(tables, self.runtime.clock.now()).with_kept(kept);
         planning::plan(&**pure, &entry.spec, key, &view)
             .map_err(|source| PlanError::Failed { key: key.clone(), source })
     }

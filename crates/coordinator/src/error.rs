@@ -41,6 +41,16 @@ pub enum AddError {
         /// The index.
         index: &'static str,
     },
+    /// Prometheus would not take it.
+    #[error("observer {observer} cannot have the metric {metric}: {why}")]
+    Metric {
+        /// The observer.
+        observer: String,
+        /// The metric.
+        metric: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
     /// An option was set that it does not have, or to what it does not take.
     #[error(transparent)]
     Option(#[from] OptionError),

@@ -1,10 +1,12 @@
-//! Waiting until all is done: for tests, which so never sleep.
+//! Waiting until what the server has is seen, and until all is done: that for tests, which so never sleep.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::WatchState;
 use crate::entry::Entry;
 use crate::feed::Feed;
+use crate::feeds::Subscription;
 use crate::listwatch::definition_of;
 use crate::reading::list_headers;
 use crate::runtime::Runtime;
@@ -13,6 +15,8 @@ use crate::{Object, wire::Source};
 
 /// How often a failed list is repeated at once, before the watch is left to its own retries.
 const ATTEMPTS: usize = 10;
+/// How long to wait before asking again what the server has.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Completes when what the server had when it was called has been seen, and all that followed has been done.
 pub(crate) async fn wait(runtime: &Runtime, entries: impl Fn() -> Vec<Arc<Entry>>) {
@@ -39,6 +43,16 @@ async fn quiet(runtime: &Runtime, entries: &impl Fn() -> Vec<Arc<Entry>>) -> u64
             return count;
         }
         runtime.activity.after(count).await;
+    }
+}
+
+/// Completes when the feeds show at least what the server has now.
+pub(crate) async fn see_all(runtime: &Runtime, subscriptions: &[Arc<Subscription>]) {
+    for subscription in subscriptions {
+        let feed = &subscription.feed;
+        while !feed.cancel.is_cancelled() && !agrees_with_server(runtime, feed).await {
+            runtime.sleep(AGAIN).await;
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::any::{Any, type_name};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::counting::Kept;
 use crate::{Plan, View};
 
 /// A value of any type. Cheap to clone.
@@ -50,18 +51,18 @@ impl Plan {
     /// assert!(plan.is_empty(), "there is nothing to do");
     /// ```
     pub fn remember<T: Send + Sync + 'static>(&mut self, value: T) -> &mut Self {
-        self.memory = Some(Memory::new(value));
+        self.kept.memory = Some(Memory::new(value));
         self
     }
 
     /// What it keeps for the next plan, if that is a `T`.
     pub fn remembers<T: 'static>(&self) -> Option<&T> {
-        self.memory.as_ref()?.get()
+        self.kept.memory.as_ref()?.get()
     }
 
-    /// Keeps what was kept when the view was taken: it is no plan of the observer.
+    /// Keeps what was kept when the view was taken, and counts nothing: it is executed instead of the observer's plan.
     pub(crate) fn remember_as_before(&mut self, view: &View) {
-        self.memory.clone_from(&view.memory);
+        self.kept.clone_from(&view.kept);
     }
 }
 
@@ -69,18 +70,18 @@ impl View {
     /// What the last plan for the key [remembered](Plan::remember), if that is a `T`. In `plan`, `finalize` and `refused`;
     /// `wake` is about no key yet, and is shown nothing.
     pub fn remembered<T: 'static>(&self) -> Option<&T> {
-        self.memory.as_ref()?.get()
+        self.kept.memory.as_ref()?.get()
     }
 
     /// The view, for what is planned after this plan: with what it remembered. For tests.
     #[must_use]
     pub fn with_memory_of(mut self, plan: &Plan) -> Self {
-        self.memory.clone_from(&plan.memory);
+        self.kept.clone_from(&plan.kept);
         self
     }
 
-    pub(crate) fn with_memory(mut self, memory: Option<Memory>) -> Self {
-        self.memory = memory;
+    pub(crate) fn with_kept(mut self, kept: Kept) -> Self {
+        self.kept = kept;
         self
     }
 }

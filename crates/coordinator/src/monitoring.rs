@@ -1,13 +1,20 @@
 //! How a coordinator tells how it fares, over plain HTTP: `/metrics`, `/healthz`, `/readyz`, and, to the same machine
-//! only, `/status`.
+//! only, `/status` and `/why`.
 //!
 //! Bounded against whoever can connect: so many connections, each one request with a small head, no body, and so long.
 //! These bounds are of real time, whatever the coordinator's clock shows: who connects is not simulated.
 
-use std::{collections::VecDeque, convert::Infallible, io, net::SocketAddr, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -35,7 +42,9 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// - `/metrics`: [`Coordinator::metrics`], as Prometheus reads it;
 /// - `/healthz`: 200, or 503 and [why the process should be restarted](crate::Status::unhealthy);
 /// - `/readyz`: 200, or 503 and [why not all observers are at work](crate::Status::unready);
-/// - `/status`: [`Coordinator::status`] as [JSON](crate::Status::to_value), only to the same machine or pod.
+/// - `/status`: [`Coordinator::status`] as [JSON](crate::Status::to_value), only to the same machine or pod;
+/// - `/why?observer=NAME&object=KIND/NAMESPACE/NAME`: [`Coordinator::why`] of a key as [JSON](crate::Why::to_value), only to
+///   the same machine or pod.
 #[derive(Debug)]
 pub struct Monitoring {
     listener: TcpListener,
@@ -90,7 +99,7 @@ async fn accept(listener: TcpListener, coordinator: Coordinator) {
 async fn serve(stream: TcpStream, peer: SocketAddr, coordinator: Coordinator) {
     let is_local = peer.ip().to_canonical().is_loopback();
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(request.method(), request.uri().path(), is_local, &coordinator);
+        let answer = answer(request.method(), request.uri(), is_local, &coordinator);
         std::future::ready(Ok::<_, Infallible>(answer))
     });
     let connection = http1::Builder::new()
@@ -106,8 +115,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, coordinator: Coordinator) {
     }
 }
 
-fn answer(method: &Method, path: &str, is_local: bool, coordinator: &Coordinator) -> Response<Full<Bytes>> {
-    if !["/metrics", "/healthz", "/readyz", "/status"].contains(&path) {
+fn answer(method: &Method, uri: &Uri, is_local: bool, coordinator: &Coordinator) -> Response<Full<Bytes>> {
+    let path = uri.path();
+    if !["/metrics", "/healthz", "/readyz", "/status", "/why"].contains(&path) {
         return text(StatusCode::NOT_FOUND, "not found\n".to_owned());
     }
     if ![Method::GET, Method::HEAD].contains(method) {
@@ -123,8 +133,36 @@ fn answer(method: &Method, path: &str, is_local: bool, coordinator: &Coordinator
         "/readyz" => verdict(&coordinator.status().unready()),
         // The errors in it name objects, which is no business of whoever may read metrics.
         _ if !is_local => text(StatusCode::FORBIDDEN, "only from the same machine\n".to_owned()),
-        _ => as_type(StatusCode::OK, "application/json", coordinator.status().to_value().to_string()),
+        "/status" => as_type(StatusCode::OK, "application/json", coordinator.status().to_value().to_string()),
+        _ => match why(uri.query().unwrap_or_default(), coordinator) {
+            Ok(why) => as_type(StatusCode::OK, "application/json", why),
+            Err((code, reason)) => text(code, format!("{reason}\n")),
+        },
     }
+}
+
+/// All there is to say about the key that a query names.
+fn why(query: &str, coordinator: &Coordinator) -> Result<String, (StatusCode, String)> {
+    let (mut observer, mut object) = (None, None);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "observer" => observer = Some(value),
+            "object" => object = Some(value),
+            _ => {}
+        }
+    }
+    let (Some(observer), Some(object)) = (observer, object) else {
+        let reason = "ask for /why?observer=NAME&object=KIND/NAMESPACE/NAME";
+        return Err((StatusCode::BAD_REQUEST, reason.to_owned()));
+    };
+    let spec = coordinator.specs().into_iter().find(|spec| spec.name == observer);
+    let spec =
+        spec.ok_or_else(|| (StatusCode::NOT_FOUND, format!("no observer named {observer} runs here")))?;
+    let key = spec.key(&object).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+    let panicked = |_| (StatusCode::INTERNAL_SERVER_ERROR, format!("{observer} panics planning for {key}"));
+    let why = catch_unwind(AssertUnwindSafe(|| coordinator.why(&observer, &key))).map_err(panicked)?;
+    let why = why.map_err(|error| (StatusCode::NOT_FOUND, error.to_string()))?;
+    Ok(why.to_value().to_string())
 }
 
 fn verdict(reasons: &[String]) -> Response<Full<Bytes>> {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use kube::Resource;
 use serde::Serialize;
 
-use crate::memory::Memory;
+use crate::counting::{Kept, Series};
+use crate::write::{Operation, Patch};
 use crate::{BoxError, Conditions, EventRecord, Key, Object, ObserverSpec, Write};
 
 /// Writes and events, in the order in which they are to be executed, and when to look again.
@@ -22,7 +23,9 @@ pub struct Plan {
     steps: Vec<Step>,
     requeue_after: Option<Duration>,
     keep: Keep,
-    pub(crate) memory: Option<Memory>,
+    /// What is left behind of the key until the next plan.
+    pub(crate) kept: Kept,
+    pub(crate) counts: Vec<Series>,
     error: Option<BoxError>,
 }
 
@@ -239,11 +242,14 @@ impl Plan {
     fn encoded(&mut self, write: Result<Write, impl Into<BoxError>>) -> &mut Self {
         match write {
             Ok(write) => self.steps.push(Step::Write(write)),
-            Err(error) => {
-                self.error.get_or_insert(error.into());
-            }
+            Err(error) => self.fail(error.into()),
         }
         self
+    }
+
+    /// It is not to be executed, because of this.
+    pub(crate) fn fail(&mut self, error: BoxError) {
+        self.error.get_or_insert(error);
     }
 }
 
@@ -268,6 +274,37 @@ impl Emission {
     }
 }
 
+/// In a line for people: nothing that is in objects, which may be secret.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(write) => match &write.operation {
+                Operation::Patch(patch) => write!(f, "{write} ({})", patch.form()),
+                _ => write.fmt(f),
+            },
+            Self::Record(record) => {
+                write!(f, "record the Event {} {}: {}", record.severity.as_str(), record.reason, record.note)
+            }
+            Self::Emit(event) => {
+                let name = event.type_name().rsplit("::").next().unwrap_or_default();
+                write!(f, "tell other observers: {name}")
+            }
+        }
+    }
+}
+
+impl Patch {
+    /// What sort of patch it is, in a word.
+    pub fn form(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "json",
+            Self::Merge(_) => "merge",
+            Self::Strategic(_) => "strategic",
+            Self::Apply { .. } => "apply",
+        }
+    }
+}
+
 impl fmt::Debug for Emission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.type_name)
@@ -284,8 +321,11 @@ impl fmt::Debug for Plan {
         if self.keep != Keep::default() {
             plan.field("keep", &self.keep);
         }
-        if let Some(memory) = &self.memory {
-            plan.field("memory", memory);
+        if !self.kept.is_empty() {
+            plan.field("kept", &self.kept);
+        }
+        if !self.counts.is_empty() {
+            plan.field("counts", &self.counts);
         }
         if let Some(error) = &self.error {
             plan.field("error", error);

@@ -14,6 +14,7 @@ pub(crate) fn plan(
     view: &View,
 ) -> Result<Plan, BoxError> {
     let mut plan = finalizer::plan(observer, spec, key, view)?;
+    spec.check_counted(&plan)?;
     let mut written = BTreeSet::new();
     plan.retain_steps(|step| match step {
         Step::Write(write) => {

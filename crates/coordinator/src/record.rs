@@ -1,6 +1,7 @@
 //! Kubernetes Events as plans state them.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
@@ -59,6 +60,19 @@ impl Severity {
             Self::Normal => "Normal",
             Self::Warning => "Warning",
         }
+    }
+}
+
+impl fmt::Display for EventRecord {
+    /// As a line: `Normal Reloaded Deployment shop/web: rolled out`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |part: &Option<String>| part.clone().unwrap_or_default();
+        let ObjectReference { kind, namespace, name, .. } = &self.regarding;
+        write!(f, "{} {} {} ", self.severity.as_str(), self.reason, part(kind))?;
+        if let Some(namespace) = namespace {
+            write!(f, "{namespace}/")?;
+        }
+        write!(f, "{}: {}", part(name), self.note)
     }
 }
 

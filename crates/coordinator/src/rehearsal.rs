@@ -8,7 +8,7 @@ use crate::parser::Parser;
 use crate::reading::fetch;
 use crate::runtime::Runtime;
 use crate::wire::{Page, Wanted};
-use crate::{Coordinator, Event, Key, Object, Plan, PlanError, RehearsalError, View, planning};
+use crate::{Coordinator, Event, Key, Object, ObserverSpec, Plan, PlanError, RehearsalError, View, planning};
 
 /// What one observer sees of a cluster, and what it would do about it, see [`Coordinator::rehearse`].
 pub struct Rehearsal {
@@ -69,6 +69,11 @@ impl Rehearsal {
         };
         planning::plan(&**pure, &self.entry.spec, key, &self.view)
             .map_err(|source| PlanError::Failed { key: key.clone(), source })
+    }
+
+    /// What the observer is, as data.
+    pub fn spec(&self) -> &ObserverSpec {
+        &self.entry.spec
     }
 
     /// What it sees.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use kube::core::{Expression, Selector};
+use kube::core::{Expression, Selector, SelectorExt};
 use serde_json::Value;
 
 use crate::Object;
@@ -39,9 +39,11 @@ impl LabelSelector {
         Self(None)
     }
 
-    /// Whether it selects an object.
-    pub fn selects(&self, object: &Object) -> bool {
-        self.0.as_ref().is_none_or(|selector| object.selected_by(selector))
+    /// Whether it selects what has these labels, names and values: `selector.selects(object.labels())`.
+    pub fn selects<'l>(&self, labels: impl IntoIterator<Item = (&'l str, &'l str)>) -> bool {
+        let Some(selector) = &self.0 else { return true };
+        let labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        selector.matches(&labels.collect())
     }
 }
 

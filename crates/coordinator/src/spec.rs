@@ -7,7 +7,10 @@ use k8s_openapi::api::events::v1::Event as KubernetesEvent;
 use kube::Resource;
 
 use crate::finalizer::Needs;
-use crate::{AddError, Backoff, Detail, EmissionSpec, Index, Kind, Object, OptionSpec, RecordSpec, Trigger};
+use crate::{
+    AddError, Backoff, Column, Detail, EmissionSpec, Index, Kind, Metric, Object, OptionSpec, RecordSpec,
+    Trigger,
+};
 
 /// What an observer is and wants, as data.
 ///
@@ -29,6 +32,8 @@ pub struct ObserverSpec {
     pub name: Cow<'static, str>,
     /// What it does, in a sentence.
     pub description: Cow<'static, str>,
+    /// What else its users have to know, in paragraphs of Markdown.
+    pub details: Cow<'static, str>,
     /// What it watches. The kind of the first is its primary kind: the default `wake` yields keys of that kind.
     pub watches: Vec<Watch>,
     /// Indexes over the kinds it watches.
@@ -38,6 +43,10 @@ pub struct ObserverSpec {
     pub rights: Vec<Right>,
     /// The options a user may set.
     pub options: Vec<OptionSpec>,
+    /// What is shown of the objects it serves.
+    pub columns: Vec<Column>,
+    /// What it counts and measures of its own.
+    pub metrics: Vec<Metric>,
     /// The Kubernetes Events it records.
     pub records: Vec<RecordSpec>,
     /// The events it emits for other observers.
@@ -74,10 +83,13 @@ impl ObserverSpec {
         Self {
             name: name.into(),
             description: description.into(),
+            details: Cow::Borrowed(""),
             watches: Vec::new(),
             indexes: Vec::new(),
             rights: Vec::new(),
             options: Vec::new(),
+            columns: Vec::new(),
+            metrics: Vec::new(),
             records: Vec::new(),
             emits: Vec::new(),
             concurrency: 1,
@@ -92,6 +104,13 @@ impl ObserverSpec {
             finalizer: None,
             finalizes: None,
         }
+    }
+
+    /// Says what else its users have to know, in paragraphs of Markdown.
+    #[must_use]
+    pub fn details(mut self, details: impl Into<Cow<'static, str>>) -> Self {
+        self.details = details.into();
+        self
     }
 
     /// Watches one kind more. The first is the primary one.
@@ -247,6 +266,7 @@ impl ObserverSpec {
         if let Some(index) = self.indexes.iter().find(|index| !watched(index.kind())) {
             return Err(AddError::IndexOfUnwatchedKind { observer, index: index.name() });
         }
+        self.check_metrics()?;
         let indexed = |trigger: &Trigger| {
             self.indexes.iter().any(|index| index.name() == trigger.index && index.kind() == primary)
         };

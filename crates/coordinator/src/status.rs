@@ -242,7 +242,7 @@ fn leadership(leadership: &LeadershipStatus) -> Value {
     })
 }
 
-fn health(health: &Health) -> (&'static str, Option<String>) {
+pub(crate) fn health(health: &Health) -> (&'static str, Option<String>) {
     match health {
         Health::Running => ("running", None),
         Health::Waiting(reason) => ("waiting", Some(format!("for {reason}"))),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::Resource;
 use serde::de::DeserializeOwned;
 
-use crate::memory::Memory;
+use crate::counting::Kept;
 use crate::store::{IndexTable, Snapshot};
 use crate::wire::{Source, Wanted};
 use crate::{DecodeError, Key, Kind, Object, ObserverSpec, OptionSpec};
@@ -21,7 +21,8 @@ use crate::{DecodeError, Key, Kind, Object, ObserverSpec, OptionSpec};
 pub struct View {
     tables: Arc<Tables>,
     now: Timestamp,
-    pub(crate) memory: Option<Memory>,
+    /// What the last plan for the key left behind.
+    pub(crate) kept: Kept,
 }
 
 #[derive(Clone, Default)]
@@ -72,7 +73,7 @@ impl View {
     }
 
     pub(crate) fn new(tables: Arc<Tables>, now: Timestamp) -> Self {
-        Self { tables, now, memory: None }
+        Self { tables, now, kept: Kept::default() }
     }
 
     /// The time at which the plan is made.

@@ -30,7 +30,7 @@ fn greeting() -> impl Observer {
         .option(&TONE);
     Planner(spec, |key: &Key, view: &View| {
         let mut plan = Plan::new();
-        let pod = view.object(key).filter(|pod| view.option(&WHICH).selects(pod));
+        let pod = view.object(key).filter(|pod| view.option(&WHICH).selects(pod.labels()));
         let Some(pod) = pod else { return Ok(plan) };
         let mut note = format!("{} {}", view.option(&TONE), view.option(&WORD).repeat(2));
         note = if *view.option(&LOUD) { note.to_uppercase() } else { note };

@@ -67,6 +67,9 @@ pub enum Command {
     /// Make the first cluster of a process, and print how long it took (`xebec bench` runs it).
     #[command(hide = true)]
     FirstCluster,
+    /// Print the reference page of all observers, in Markdown: docs/observers.md.
+    #[command(hide = true)]
+    Reference,
     /// Print the version of xebec, and of the Kubernetes that it is.
     Version(VersionArguments),
     /// Print the completion script of a shell; `source <(xebec completion bash)` turns it on.

@@ -23,6 +23,7 @@ mod manifests;
 mod observer;
 mod output;
 mod plans;
+mod reference;
 mod run;
 mod server;
 mod started;
@@ -63,6 +64,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Observer(command) => block_on(observer::run(command))?,
         Command::Bench(bench) => return bench::run(&bench),
         Command::FirstCluster => bench::first_cluster::run()?,
+        Command::Reference => output::write(&reference::page())?,
         Command::Version(version) => io::stdout().write_all(version::text(version.output).as_bytes())?,
         Command::Completion { shell } => {
             let mut script = Vec::new();

@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result};
 use kube::Client;
-use serde_json::{Value, json};
-use xebec_coordinator::{Coordinator, Key, Operation, Patch, Plan, PlanError, Rehearsal, Step, Write};
+use serde_json::{Map, Value, json};
+use xebec_coordinator::{
+    Column, Coordinator, Key, Operation, Patch, Plan, PlanError, Rehearsal, Step, Write,
+};
 
 use crate::{
     chosen::Chosen,
@@ -48,6 +50,36 @@ async fn rehearse(client: &Client, observer: &Chosen) -> Result<Rehearsal> {
     coordinator.rehearse(observer.name()).await.context("look at the cluster")
 }
 
+/// Prints the objects that an observer serves, by its columns.
+///
+/// # Errors
+/// The cluster cannot be read.
+pub async fn list(client: &Client, observer: &Chosen, format: OutputFormat) -> Result<String> {
+    let rows = rehearse(client, observer).await?.rows().context("show what was read")?;
+    let headings: Vec<&str> = observer.spec().columns.iter().map(Column::name).collect();
+    let items = rows.iter().map(|row| {
+        let cells = headings.iter().zip(&row.cells);
+        let cells: Map<String, Value> =
+            cells.map(|(name, cell)| ((*name).to_owned(), cell.as_str().into())).collect();
+        json!({ "namespace": row.namespace, "name": row.name, "columns": cells })
+    });
+    let value = json!({ "items": items.collect::<Vec<_>>() });
+    output::render(format, &value, || {
+        if rows.is_empty() {
+            return format!("{} serves nothing here.\n", observer.name());
+        }
+        let has_namespaces = rows.iter().any(|row| row.namespace.is_some());
+        let namespace = |text: &str| has_namespaces.then(|| text.to_owned());
+        let heading = namespace("NAMESPACE").into_iter().chain(["NAME".to_owned()]);
+        let heading = heading.chain(headings.iter().map(|name| (*name).to_owned())).collect();
+        let rows = rows.iter().map(|row| {
+            let first = namespace(row.namespace.as_deref().unwrap_or_default()).into_iter();
+            first.chain([row.name.clone()]).chain(row.cells.iter().cloned()).collect()
+        });
+        output::table(&std::iter::once(heading).chain(rows).collect::<Vec<Vec<String>>>())
+    })
+}
+
 /// Prints plans: as text only those that do something.
 ///
 /// # Errors
@@ -87,7 +119,7 @@ impl Planned {
         match &self.plan {
             Ok(plan) => {
                 let again = plan.requeues_after().map(|delay| format!("look again after {delay:?}"));
-                plan.steps().iter().map(line).chain(again).collect()
+                plan.steps().iter().map(ToString::to_string).chain(again).collect()
             }
             Err(error) => vec![format!("fail: {error}")],
         }
@@ -139,7 +171,7 @@ impl Planned {
         let body = match &write.operation {
             Operation::Create(body) | Operation::Update(body) => body.clone(),
             Operation::Patch(patch) => {
-                value["patch"] = form(patch).into();
+                value["patch"] = patch.form().into();
                 match patch {
                     Patch::Json(body) | Patch::Merge(body) | Patch::Strategic(body) => body.clone(),
                     Patch::Apply { fields, force } => {
@@ -154,31 +186,6 @@ impl Planned {
         let is_secret = write.target.kind().name() == "Secret" && write.target.kind().group().is_empty();
         value["body"] = if is_secret { "(not shown: it is a Secret's)".into() } else { body };
         value
-    }
-}
-
-fn line(step: &Step) -> String {
-    match step {
-        Step::Write(write) => match &write.operation {
-            Operation::Patch(Patch::Apply { .. }) => write.to_string(),
-            Operation::Patch(patch) => format!("{write} ({})", form(patch)),
-            _ => write.to_string(),
-        },
-        Step::Record(record) => {
-            format!("record the Event {} {}: {}", record.severity.as_str(), record.reason, record.note)
-        }
-        Step::Emit(event) => {
-            format!("tell other observers: {}", event.type_name().rsplit("::").next().unwrap_or_default())
-        }
-    }
-}
-
-fn form(patch: &Patch) -> &'static str {
-    match patch {
-        Patch::Json(_) => "json",
-        Patch::Merge(_) => "merge",
-        Patch::Strategic(_) => "strategic",
-        Patch::Apply { .. } => "apply",
     }
 }
 

@@ -12,8 +12,8 @@ use crate::{
 
 /// Runs a cluster until a signal ends it.
 pub async fn run(arguments: UpArguments) -> Result<()> {
-    let shutdown = shutdown_on_signals().context("listen for signals")?;
     let chosen = arguments.observers.chosen()?;
+    let shutdown = shutdown_on_signals().context("listen for signals")?;
     let monitoring = listen(arguments.metrics_address).await?;
     let place = KubeconfigPlace::File(arguments.kubeconfig.clone());
     let mut server = Server::start(&arguments.serve, &place, shutdown.clone()).await?;

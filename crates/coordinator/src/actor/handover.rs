@@ -34,6 +34,7 @@ impl Actor {
         if before.spec.every_replica != self.entry.spec.every_replica {
             self.post = Post::new(&self.runtime, &self.entry.spec);
         }
+        self.asking.abort_all(); // of the subscriptions that were
         self.indexing = Indexing::new(&self.entry.spec.indexes);
         self.payloads.deliver_as(self.entry.spec.delivery);
         self.entry.subscriptions.store(Some(Arc::new(subscriptions)));

@@ -28,6 +28,7 @@ impl Actor {
     /// Drops all keys, and all work: they are others' to serve.
     pub(super) async fn stand_down(&mut self) {
         self.workers.shutdown().await;
+        self.runtime.probe.tell(|watcher| watcher.dropped(&self.entry.spec.name));
         self.entry.desk.lock().clear();
         self.payloads = Payloads::new(self.entry.spec.delivery);
     }

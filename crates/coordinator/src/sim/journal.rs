@@ -9,13 +9,14 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::chance::Panics;
+use super::panics::Panics;
 use super::{RuntimeClock, START, Server};
 use crate::context::Trace;
 use crate::freshness::Expectation;
+use crate::leadership;
 use crate::probe::Watcher;
 use crate::serve::{Outcome, panic_message};
-use crate::{Clock, Event, Key, Object, View, Write, WriteError};
+use crate::{Clock, Emission, Event, EventRecord, Key, Object, View, Write, WriteError};
 
 /// What a panic on purpose says.
 const ON_PURPOSE: &str = "a panic on purpose";
@@ -48,6 +49,11 @@ pub enum Moment<'a> {
     Paused,
     /// It goes on.
     Resumed,
+    /// What it may serve has changed: of several replicas that share their work.
+    Assigned {
+        /// What it may serve, now and later.
+        duty: &'a Duty,
+    },
     /// An observer was told of an event, and woke these keys.
     Woke {
         /// The observer.
@@ -70,10 +76,30 @@ pub enum Moment<'a> {
     Wrote {
         /// The observer.
         observer: &'a str,
+        /// The key that it serves; none if it is told of an emitted event.
+        key: Option<&'a Key>,
         /// What.
         write: &'a Write,
         /// The object as the server answered it, if it answered one; or why the write failed.
         answer: Result<Option<&'a Object>, &'a WriteError>,
+    },
+    /// An observer recorded a Kubernetes Event. Whether the server has it, nobody can rely on.
+    Recorded {
+        /// The observer.
+        observer: &'a str,
+        /// The key that it serves; none if it is told of an emitted event.
+        key: Option<&'a Key>,
+        /// What.
+        record: &'a EventRecord,
+    },
+    /// An observer emitted an event for others.
+    Emitted {
+        /// The observer.
+        observer: &'a str,
+        /// The key that it serves; none if it is told of an emitted event.
+        key: Option<&'a Key>,
+        /// What.
+        emission: &'a Emission,
     },
     /// An observer has served a key.
     Served {
@@ -86,6 +112,11 @@ pub enum Moment<'a> {
         /// Why it failed, if it did.
         error: Option<String>,
     },
+    /// Whatever an observer was serving has been dropped, since it may be another replica's to serve.
+    Dropped {
+        /// The observer.
+        observer: &'a str,
+    },
     /// The server has a write of the replica's, be it an observer's or about a Lease. It is executed when it comes or
     /// before it is answered, and whether or not the replica still waits for it.
     Received {
@@ -96,6 +127,27 @@ pub enum Moment<'a> {
         /// The HTTP status of the answer; none while there is none.
         answered: Option<u16>,
     },
+}
+
+/// What a replica that is one of several may do, as it sees that itself. Cheap to clone.
+#[derive(Clone)]
+pub struct Duty {
+    duty: Arc<leadership::Duty>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Duty {
+    /// Whether by its own clock it may begin to serve a key now, and write for it. While it is paused it may not, as it
+    /// does not know; what this says is what it would believe when it went on.
+    pub fn may_serve(&self, key: &Key) -> bool {
+        self.duty.may_serve(key, &*self.clock)
+    }
+}
+
+impl fmt::Debug for Duty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Duty to serve {}", self.duty.assignment().1)
+    }
 }
 
 /// What serving a key has written: by this one can tell whether a view shows it.
@@ -294,6 +346,8 @@ impl Requests {
 pub(super) struct Lookout {
     pub(super) replica: String,
     pub(super) journal: Arc<Journal>,
+    /// The replica's own.
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Watcher for Lookout {
@@ -322,8 +376,31 @@ impl Watcher for Lookout {
         self.journal.see(&self.replica, Moment::Served { observer, key, written: &written, error });
     }
 
-    fn wrote(&self, observer: &str, write: &Write, answer: Result<Option<&Object>, &WriteError>) {
-        self.journal.see(&self.replica, Moment::Wrote { observer, write, answer });
+    fn wrote(
+        &self,
+        observer: &str,
+        key: Option<&Key>,
+        write: &Write,
+        answer: Result<Option<&Object>, &WriteError>,
+    ) {
+        self.journal.see(&self.replica, Moment::Wrote { observer, key, write, answer });
+    }
+
+    fn recorded(&self, observer: &str, key: Option<&Key>, record: &EventRecord) {
+        self.journal.see(&self.replica, Moment::Recorded { observer, key, record });
+    }
+
+    fn emitted(&self, observer: &str, key: Option<&Key>, emission: &Emission) {
+        self.journal.see(&self.replica, Moment::Emitted { observer, key, emission });
+    }
+
+    fn dropped(&self, observer: &str) {
+        self.journal.see(&self.replica, Moment::Dropped { observer });
+    }
+
+    fn assigned(&self, duty: &Arc<leadership::Duty>) {
+        let duty = Duty { duty: Arc::clone(duty), clock: Arc::clone(&self.clock) };
+        self.journal.see(&self.replica, Moment::Assigned { duty: &duty });
     }
 
     fn panicked(&self, observer: &str, message: &str) {
@@ -344,6 +421,7 @@ impl Display for Moment<'_> {
                 write!(f, "{method} {path} is answered with {code}")
             }
             Self::Stopped => f.write_str("is gone"),
+            Self::Assigned { duty } => write!(f, "may serve {}", duty.duty.assignment().1),
             Self::Woke { observer, event, keys } => {
                 let what = match event {
                     Event::Added(_) => "added",
@@ -360,13 +438,16 @@ impl Display for Moment<'_> {
                     .try_for_each(|(number, key)| write!(f, "{} {key}", if number == 0 { "" } else { "," }))
             }
             Self::Serving { observer, key, .. } => write!(f, "{observer}: plans {key}"),
-            Self::Wrote { observer, write, answer } => match answer {
+            Self::Dropped { observer } => write!(f, "{observer}: drops what it was at"),
+            Self::Wrote { observer, write, answer, .. } => match answer {
                 Ok(Some(object)) => {
                     write!(f, "{observer}: wrote {write} @{}", object.resource_version())
                 }
                 Ok(None) => write!(f, "{observer}: wrote {write}"),
                 Err(error) => write!(f, "{observer}: could not {write}: {}", error.source),
             },
+            Self::Recorded { observer, record, .. } => write!(f, "{observer}: records {record}"),
+            Self::Emitted { observer, emission, .. } => write!(f, "{observer}: emits {emission:?}"),
             Self::Served { observer, key, error: None, .. } => write!(f, "{observer}: served {key}"),
             Self::Served { observer, key, error: Some(error), .. } => {
                 write!(f, "{observer}: failed {key}: {error}")

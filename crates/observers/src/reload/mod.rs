@@ -34,8 +34,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 use xebec_coordinator::{
-    BoxError, Event, EventRecord, Index, Key, LabelSelector, Object, Observer, ObserverSpec, Plan, Right,
-    Setting, Severity, View, Watch, Write, reference_to,
+    BoxError, Column, Event, EventRecord, Index, Key, LabelSelector, Metric, Observer, ObserverSpec, Plan,
+    Right, Setting, Severity, View, Watch, Write, reference_to,
 };
 
 use contents::{Contents, Hashes, Missing};
@@ -66,6 +66,27 @@ pub const SELECTOR: Setting<LabelSelector> = Setting::selector(
     "selector",
     "Serve only Deployments whose labels this selects, of those that opt in; all by default.",
 );
+/// What its users have to know.
+const DETAILS: &str = "\
+A Deployment opts in with the annotation `reload.xebec.dev/auto: \"true\"`, or with that of Wave \
+(`wave.pusher.com/update-on-config-change`) or Reloader (`reloader.stakater.com/auto`); `reload.xebec.dev/auto: \"false\"` \
+opts it out. What counts is the content, keys and values, of the ConfigMaps and Secrets that its containers and volumes \
+use: single keys where single keys are used.
+
+It writes `reload.xebec.dev/observed-hashes` to the Deployment, what the configuration was when it last looked, and, to \
+roll out, `reload.xebec.dev/config-hash` to the Pod template, both in one server-side apply: one rollout for each change, \
+whatever happens while xebec is down. While something that must be there is missing, nothing is rolled out, and \
+`reload.xebec.dev/held` says for what it waits.";
+const STATES: &str =
+    "`new`: not looked at yet; `observed`: no change so far; `rolled out`; `held`: something is missing.";
+/// How much of a hash a column shows.
+const HASH_SHOWN: usize = 12;
+/// What it counts: a rollout by what has changed, and how many Deployments wait.
+const CHANGED: &[&str] = &["ConfigMap", "Secret", "both", "unknown"];
+const ROLLOUTS: Metric =
+    Metric::counter("rollouts_total", "Rollouts by what had changed.").label("changed", CHANGED);
+const HELD_BACK: Metric =
+    Metric::gauge("held", "Deployments that wait for something that must be there and is missing.");
 /// How many names of changed keys are told at most.
 const KEYS_TOLD_MAX: usize = 20;
 
@@ -120,7 +141,17 @@ impl Observer for Reload {
             .watch(Watch::of::<Secret>())
             .index(uses)
             .right(Right::to::<Deployment>(&["patch"]))
+            .details(DETAILS)
             .option(&SELECTOR)
+            .column(Column::new("STATE", STATES, state))
+            .column(Column::new("WAITS FOR", "What is missing, so that it is held.", held))
+            .column(Column::new(
+                "CONFIG",
+                "The hash of the configuration that it was last rolled out for.",
+                config,
+            ))
+            .metric(&ROLLOUTS)
+            .metric(&HELD_BACK)
             .records(
                 Severity::Normal,
                 RELOADED,
@@ -149,11 +180,8 @@ impl Observer for Reload {
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         let mut plan = Plan::new();
-        let selected = view.object(key).filter(|object| view.option(&SELECTOR).selects(object));
-        let Some(deployment) = selected.map(Object::decode::<Deployment>).transpose()? else {
-            return Ok(plan);
-        };
-        if !opting::is_in(&deployment) || deployment.metadata.deletion_timestamp.is_some() {
+        let Some(deployment) = view.get_key::<Deployment>(key)? else { return Ok(plan) };
+        if !is_served(&deployment, view) || deployment.metadata.deletion_timestamp.is_some() {
             return Ok(plan);
         }
         let seen = view.remembered::<Seen>().cloned().unwrap_or_default();
@@ -162,7 +190,7 @@ impl Observer for Reload {
         let contents = match Contents::of(&uses, key.namespace().unwrap_or_default(), view)? {
             Ok(contents) => contents,
             Err(Missing(what)) => {
-                plan.remember(seen);
+                plan.remember(seen).measure(&HELD_BACK, &[], 1.0);
                 if state.held.as_ref() != Some(&what) {
                     plan.write(State { held: Some(what.clone()), ..state }.apply(key, &deployment)?);
                     let note = format!("waits for {what}, which is missing");
@@ -194,7 +222,7 @@ impl Observer for Reload {
                 None => Vec::new(),
             };
             let record = EventRecord::normal(reference_to(&deployment), RELOADED, note(&changes));
-            plan.record(record.action("Reload"));
+            plan.record(record.action("Reload")).count(&ROLLOUTS, &[changed(&changes)]);
             plan.emit(Reloaded { workload: key.clone(), changes });
         }
         Ok(plan)
@@ -266,6 +294,44 @@ fn uses_of(deployment: &Deployment) -> Uses {
 
 fn index_value(namespace: &str, source: &Source) -> String {
     format!("{} {namespace}/{}", source.kind.as_str(), source.name)
+}
+
+/// Which kinds of sources have changed, as metrics tell it.
+fn changed(changes: &[ConfigChanged]) -> &'static str {
+    let has = |kind| changes.iter().any(|change| change.source.kind == kind);
+    match (has(SourceKind::ConfigMap), has(SourceKind::Secret)) {
+        (true, true) => "both",
+        (true, false) => SourceKind::ConfigMap.as_str(),
+        (false, true) => SourceKind::Secret.as_str(),
+        (false, false) => "unknown",
+    }
+}
+
+/// Whether a Deployment is to be rolled out when its configuration changes, by its own word and by ours.
+fn is_served(deployment: &Deployment, view: &View) -> bool {
+    let labels = deployment.metadata.labels.iter().flatten().map(|(name, value)| (&**name, &**value));
+    opting::is_in(deployment) && view.option(&SELECTOR).selects(labels)
+}
+
+fn state(deployment: &Deployment, view: &View) -> String {
+    let state = State::of(deployment);
+    let text = match (is_served(deployment, view), state.held, state.config_hash, state.observed) {
+        (false, ..) => "",
+        (true, Some(_), ..) => "held",
+        (true, None, Some(_), _) => "rolled out",
+        (true, None, None, Some(_)) => "observed",
+        (true, None, None, None) => "new",
+    };
+    text.to_owned()
+}
+
+fn held(deployment: &Deployment, view: &View) -> String {
+    State::of(deployment).held.filter(|_| is_served(deployment, view)).unwrap_or_default()
+}
+
+fn config(deployment: &Deployment, view: &View) -> String {
+    let hash = State::of(deployment).config_hash.filter(|_| is_served(deployment, view));
+    hash.map(|hash| hash.chars().take(HASH_SHOWN).collect()).unwrap_or_default()
 }
 
 /// What people are told of a rollout.
