@@ -92,10 +92,10 @@ pub fn definition() -> Value {
         "status": {"type": "object", "properties": {
             "observedGeneration": {"type": "integer", "format": "int64"},
             "host": {"type": "string"},
-            "conditions": crate::run::conditions_schema(),
+            "conditions": crate::definitions::conditions_schema(),
         }},
     }});
-    crate::run::definition("DnsRecord", "dnsrecords", &schema)
+    crate::definitions::definition("DnsRecord", "dnsrecords", &schema)
 }
 
 /// The name server: `PUT` and `DELETE` on `/records/HOST`.
@@ -185,8 +185,7 @@ impl Reconciler for DnsRecords {
         let Some(object) = cx.object(key) else { return Ok(Action::done()) };
         let record: DnsRecord = object.decode()?;
         let known = record.status.as_ref().and_then(|status| status.host.clone());
-        let is_noted = known.as_ref() == Some(&record.spec.host);
-        if !is_noted {
+        if known.as_ref() != Some(&record.spec.host) {
             if let Some(before) = known {
                 self.server.delete(&before).await?;
             }
@@ -204,9 +203,7 @@ impl Reconciler for DnsRecords {
             }
             Err(error) => conditions.set("Registered", false, "Failed", error.to_string()),
         };
-        if !is_noted || conditions.changed()?.is_some() {
-            cx.write(status(&record, object, &conditions)?).await?;
-        }
+        cx.write(status(&record, object, &conditions)?).await?; // where it changes something
         put?;
         Ok(Action::after(PUT_EVERY))
     }
@@ -224,10 +221,6 @@ impl Reconciler for DnsRecords {
 
 /// Says in the status what came of it.
 fn status(record: &DnsRecord, object: &Object, conditions: &Conditions) -> Result<Write, BoxError> {
-    let status = json!({
-        "observedGeneration": record.metadata.generation,
-        "host": record.spec.host,
-        "conditions": conditions.stated()?,
-    });
-    Ok(Write::apply_value(object.key().clone(), json!({"status": status})).on("status").force())
+    let status = json!({"observedGeneration": object.generation(), "host": record.spec.host});
+    Ok(conditions.apply_with(object, status)?)
 }

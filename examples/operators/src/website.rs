@@ -84,10 +84,10 @@ pub fn definition() -> Value {
         "status": {"type": "object", "properties": {
             "observedGeneration": {"type": "integer", "format": "int64"},
             "readyReplicas": {"type": "integer", "format": "int32"},
-            "conditions": crate::run::conditions_schema(),
+            "conditions": crate::definitions::conditions_schema(),
         }},
     }});
-    crate::run::definition("Website", "websites", &schema)
+    crate::definitions::definition("Website", "websites", &schema)
 }
 
 /// The finalizer of websites.
@@ -187,12 +187,8 @@ fn report(plan: &mut Plan, object: &Object, website: &Website, view: &View) -> R
     let was_ready = conditions.is_true("Ready");
     let reason = if ready >= wanted { "AllReady" } else { "PodsNotReady" };
     conditions.set("Ready", ready >= wanted, reason, format!("{ready} of {wanted} pods are ready"));
-    let status = json!({
-        "observedGeneration": website.metadata.generation,
-        "readyReplicas": ready,
-        "conditions": conditions.stated()?,
-    });
-    plan.write(Write::apply_value(object.key().clone(), json!({"status": status})).on("status").force());
+    let status = json!({"observedGeneration": object.generation(), "readyReplicas": ready});
+    plan.apply_conditions_with(object, &conditions, status);
     if conditions.is_true("Ready") && !was_ready {
         plan.record(EventRecord::normal(object.reference(), "Ready", "all pods are ready"));
     }

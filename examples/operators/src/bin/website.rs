@@ -1,11 +1,13 @@
 //! `cargo run -p xebec-examples --bin website`: serves Websites, with routes in the namespace `$GATEWAY` (`gateway`).
 
-use xebec_examples::run::run;
+use std::process::ExitCode;
+
+use xebec_coordinator::operator::Program;
 use xebec_examples::website::{Websites, definition};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let gateway = std::env::var("GATEWAY").unwrap_or_else(|_| "gateway".to_owned());
-    run("website", vec![definition()], async |coordinator| Ok(coordinator.observe(Websites::new(gateway))?))
-        .await
+    let program = Program::new("website").definitions([definition()]);
+    program.run(|coordinator| coordinator.observe(Websites::new(gateway))).await
 }
