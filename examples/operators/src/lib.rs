@@ -10,7 +10,7 @@
 //! | [`dns`] | a reconciler that speaks with something outside |
 
 pub mod audit;
-mod definitions;
+mod conditions;
 pub mod dns;
 pub mod janitor;
 pub mod tls;

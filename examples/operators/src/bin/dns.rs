@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
+use kube::CustomResourceExt;
+use serde_json::json;
 use xebec_coordinator::BoxError;
 use xebec_coordinator::operator::Program;
-use xebec_examples::dns::{DnsRecords, NameServer, definition};
+use xebec_examples::dns::{DnsRecord, DnsRecords, NameServer};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let program = Program::new("dns").definitions([definition()]);
+    let program = Program::new("dns").definitions([json!(DnsRecord::crd())]);
     program
         .run(|coordinator| {
             let server = std::env::var("NAME_SERVER")
