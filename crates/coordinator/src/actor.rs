@@ -213,6 +213,7 @@ impl Actor {
                 });
             }
         }
+        let took_over = self.took_over.is_some();
         if let Some(inheritance) = self.took_over.take() {
             let all: Vec<Event> = everything(&tables).collect();
             self.index(&mut tables, &all, now).await;
@@ -225,6 +226,9 @@ impl Actor {
             there.extend(everything(&tables));
         }
         self.tables = Arc::new(tables);
+        if again || took_over {
+            self.entry.desk.lock().keep_only(|key| self.tables.find(key).is_some());
+        }
         self.entry.view.store(Some(Arc::clone(&self.tables)));
         self.tell(events, false, now).await;
         self.tell(there, true, now).await;
@@ -311,7 +315,8 @@ impl Actor {
                 continue;
             };
             let mut events = self.payloads.take(&key);
-            let view = View::new(Arc::clone(&self.tables), now);
+            let kept = self.entry.desk.lock().kept(&key);
+            let view = View::new(Arc::clone(&self.tables), now).with_kept(kept);
             pending::refresh(&mut events, view.object(&key));
             if events.is_empty()
                 && matches!(&*self.entry.behaviour, Behaviour::Callback(_))
@@ -322,6 +327,7 @@ impl Actor {
             let cx = Context::new(
                 Arc::clone(&self.runtime),
                 Arc::clone(&self.entry),
+                Some(key.clone()),
                 view,
                 serving.permit.clone(),
             );
@@ -348,6 +354,7 @@ impl Actor {
         let (verdict, error) = match outcome {
             Outcome::Done(action) => {
                 let again = self.payloads.told(&key);
+                self.entry.desk.lock().keep(&key, trace.kept, &self.tables);
                 (Verdict::Done { again, requeue_after: action.requeue_after }, None)
             }
             Outcome::Failed(error) => {

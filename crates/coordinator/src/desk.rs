@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::after;
+use crate::counting::{Kept, Series};
 use crate::echoes::{Early, Echoes};
 use crate::freshness::{Expectation, HOLD_MAX};
 use crate::mailbox::{Mailbox, Next, Position};
@@ -28,6 +29,8 @@ pub(crate) struct Desk {
     failures: HashMap<Key, u32>,
     echoes: Echoes,
     trails: Trails,
+    /// What the last plans left behind of keys; iterated for sums only.
+    kept: HashMap<Key, Kept>,
 }
 
 struct Hold {
@@ -67,6 +70,9 @@ impl Desk {
         settles: bool,
         now: Timestamp,
     ) {
+        if event.is_deleted() {
+            self.kept.remove(event.key());
+        }
         for (key, priority) in keys {
             let echo = self.echoes.of(event);
             let own = echo.is_some();
@@ -185,9 +191,38 @@ impl Desk {
         self.mailbox.done(key, next, now);
     }
 
+    /// Keeps what the plan for a key left behind, if its object is there, instead of what the plan before did.
+    pub(crate) fn keep(&mut self, key: &Key, kept: Kept, tables: &Tables) {
+        if kept.is_empty() || tables.find(key).is_none() {
+            self.kept.remove(key);
+        } else {
+            self.kept.insert(key.clone(), kept);
+        }
+    }
+
+    /// What is kept of a key.
+    pub(crate) fn kept(&self, key: &Key) -> Kept {
+        self.kept.get(key).cloned().unwrap_or_default()
+    }
+
+    /// The sums of what was measured of all keys.
+    pub(crate) fn measures(&self) -> BTreeMap<Series, f64> {
+        let mut sums = BTreeMap::new();
+        for (series, value) in self.kept.values().flat_map(Kept::measures) {
+            *sums.entry(series.clone()).or_default() += value;
+        }
+        sums
+    }
+
+    /// Forgets what was kept of keys whose objects are not seen (any more).
+    pub(crate) fn keep_only(&mut self, is_seen: impl Fn(&Key) -> bool) {
+        self.kept.retain(|key, _| is_seen(key));
+    }
+
     /// Drops a key that is being served no more: it is another's.
     pub(crate) fn forget(&mut self, key: &Key, now: Timestamp) {
         self.failures.remove(key);
+        self.kept.remove(key);
         self.holds.remove(key);
         self.echoes.take_early(key);
         self.mailbox.done(key, Next::Rest, now);

@@ -24,6 +24,9 @@ use crate::{Key, Object, Write, WriteError};
 /// How long a key is held until the server is asked, again and again, whether there is anything left to be seen.
 pub(crate) const HOLD_MAX: Duration = Duration::from_secs(30);
 
+/// The cause of a conflict that is no newer state.
+const FIELD_CONFLICT: &str = "FieldManagerConflict";
+
 /// What must be in the view.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Expectation {
@@ -93,9 +96,11 @@ impl Expectation {
                 });
             return selected.then_some(Self::Changed { key, from: None });
         }
-        // An apply conflicts with other owners of its fields, not with a newer state.
+        // An apply may conflict with other owners of its fields, and not with a newer state.
         let is_apply = matches!(error.write.operation, Operation::Patch(Patch::Apply { .. }));
-        let from = find(kind, &key).filter(|_| !is_apply)?.resource_version().into();
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let is_owned = is_apply && causes.into_iter().any(|cause| cause.reason == FIELD_CONFLICT);
+        let from = find(kind, &key).filter(|_| !is_owned)?.resource_version().into();
         Some(Self::Changed { key, from: Some(from) })
     }
 

@@ -16,7 +16,7 @@ use crate::freshness::Expectation;
 use crate::leadership;
 use crate::probe::Watcher;
 use crate::serve::{Outcome, panic_message};
-use crate::{Clock, Event, Key, Object, View, Write, WriteError};
+use crate::{Clock, Emission, Event, EventRecord, Key, Object, View, Write, WriteError};
 
 /// What a panic on purpose says.
 const ON_PURPOSE: &str = "a panic on purpose";
@@ -80,10 +80,30 @@ pub enum Moment<'a> {
     Wrote {
         /// The observer.
         observer: &'a str,
+        /// The key that it serves; none if it is told of an emitted event.
+        key: Option<&'a Key>,
         /// What.
         write: &'a Write,
         /// The object as the server answered it, if it answered one; or why the write failed.
         answer: Result<Option<&'a Object>, &'a WriteError>,
+    },
+    /// An observer recorded a Kubernetes Event. Whether the server has it, nobody can rely on.
+    Recorded {
+        /// The observer.
+        observer: &'a str,
+        /// The key that it serves; none if it is told of an emitted event.
+        key: Option<&'a Key>,
+        /// What.
+        record: &'a EventRecord,
+    },
+    /// An observer emitted an event for others.
+    Emitted {
+        /// The observer.
+        observer: &'a str,
+        /// The key that it serves; none if it is told of an emitted event.
+        key: Option<&'a Key>,
+        /// What.
+        emission: &'a Emission,
     },
     /// An observer has served a key.
     Served {
@@ -366,8 +386,22 @@ impl Watcher for Lookout {
         self.journal.see(&self.replica, Moment::Served { observer, key, written: &written, error });
     }
 
-    fn wrote(&self, observer: &str, write: &Write, answer: Result<Option<&Object>, &WriteError>) {
-        self.journal.see(&self.replica, Moment::Wrote { observer, write, answer });
+    fn wrote(
+        &self,
+        observer: &str,
+        key: Option<&Key>,
+        write: &Write,
+        answer: Result<Option<&Object>, &WriteError>,
+    ) {
+        self.journal.see(&self.replica, Moment::Wrote { observer, key, write, answer });
+    }
+
+    fn recorded(&self, observer: &str, key: Option<&Key>, record: &EventRecord) {
+        self.journal.see(&self.replica, Moment::Recorded { observer, key, record });
+    }
+
+    fn emitted(&self, observer: &str, key: Option<&Key>, emission: &Emission) {
+        self.journal.see(&self.replica, Moment::Emitted { observer, key, emission });
     }
 
     fn dropped(&self, observer: &str) {
@@ -415,13 +449,15 @@ impl Display for Moment<'_> {
             }
             Self::Serving { observer, key, .. } => write!(f, "{observer}: plans {key}"),
             Self::Dropped { observer } => write!(f, "{observer}: drops what it was at"),
-            Self::Wrote { observer, write, answer } => match answer {
+            Self::Wrote { observer, write, answer, .. } => match answer {
                 Ok(Some(object)) => {
                     write!(f, "{observer}: wrote {write} @{}", object.resource_version())
                 }
                 Ok(None) => write!(f, "{observer}: wrote {write}"),
                 Err(error) => write!(f, "{observer}: could not {write}: {}", error.source),
             },
+            Self::Recorded { observer, record, .. } => write!(f, "{observer}: records {record}"),
+            Self::Emitted { observer, emission, .. } => write!(f, "{observer}: emits {emission:?}"),
             Self::Served { observer, key, error: None, .. } => write!(f, "{observer}: served {key}"),
             Self::Served { observer, key, error: Some(error), .. } => {
                 write!(f, "{observer}: failed {key}: {error}")

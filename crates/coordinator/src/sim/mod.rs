@@ -18,12 +18,17 @@
 //!                  └───────────── faults, from the seed ┴───────────────────────┘
 //! ```
 //!
-//! The coordinator knows no server: a [`Server`] is a few lines around whichever there is. xebec's own is in the crate
-//! `xebec-sim`, with the scenarios of all controllers; `make simulate SEEDS=10000` runs them.
+//! The coordinator knows no server: a [`Server`] is a few lines around whichever there is. xebec's own is the crate
+//! `xebec-simulated`; the scenarios of all its controllers are in `xebec-sim`, and `make simulate SEEDS=10000` runs them.
+//!
+//! Nothing runs but the server and what [`Scenario::observe`] adds. In particular nothing collects garbage: what an owner
+//! leaves behind when it is deleted stays, unless the scenario adds a garbage collector (xebec's is one of
+//! `xebec_controllers::CONTROLLERS`).
 //!
 //! This module needs the cargo feature `sim`, and is for tests: it builds a tokio runtime of its own for each run, and
 //! must not be called from within one.
 
+pub mod cases;
 mod clock;
 mod failure;
 pub mod invariants;
@@ -128,6 +133,8 @@ pub enum Misbehaviour<'a> {
 pub struct ServerFault {
     /// What, for people.
     pub description: String,
+    /// Of what sort it is: faults are counted by it.
+    pub sort: String,
     /// What, for the server, to do it again.
     pub token: String,
 }

@@ -56,6 +56,7 @@ pub(super) struct Script<'a> {
 }
 
 /// What came of it.
+#[derive(Clone)]
 pub(super) struct Run {
     pub(super) state: State,
     pub(super) violations: Vec<String>,
@@ -264,7 +265,7 @@ async fn take(client: &Client, clock: &RuntimeClock, step: &Step, journal: &Jour
     journal.violated(USER, &format!("could not {} for minutes: {error}", step.write));
 }
 
-async fn attempt(client: &Client, write: &Write) -> Result<(), Error> {
+pub(super) async fn attempt(client: &Client, write: &Write) -> Result<(), Error> {
     let request = execute::request(write, USER).map_err(Error::BuildRequest)?;
     client.request_text(request).await.map(drop)
 }
@@ -298,6 +299,17 @@ async fn settle(
         before = state;
     }
     look()
+}
+
+impl Fault {
+    /// Of what sort it is, as faults are counted.
+    pub fn sort(&self) -> &str {
+        match &self.0 {
+            Wrong::Server(fault) => &fault.sort,
+            Wrong::Panic { .. } => "an observer panics",
+            Wrong::Replica(trouble) => trouble.sort(),
+        }
+    }
 }
 
 impl fmt::Display for Fault {
