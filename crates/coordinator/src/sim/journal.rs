@@ -22,6 +22,8 @@ use crate::{Clock, Emission, Event, EventRecord, Key, Object, View, Write, Write
 const ON_PURPOSE: &str = "a panic on purpose";
 /// How often an observer panics when it is told of an event, and when it serves a key.
 const PANICS: f64 = 0.004;
+/// What is said of a point at which an observer panics.
+pub(super) const PANICS_HERE: &str = ": panics";
 /// What a line of a journal says that tells of a violation.
 pub(super) const VIOLATION: &str = "VIOLATION: ";
 /// How many violations are kept.
@@ -266,7 +268,7 @@ impl Journal {
 
     /// Panics if that is what goes wrong here.
     fn may_panic(&self, point: impl FnOnce() -> String) {
-        if self.goes_wrong(&format!("{}: panics", point()), PANICS).is_some() {
+        if self.goes_wrong(&format!("{}{PANICS_HERE}", point()), PANICS).is_some() {
             resume_unwind(Box::new(ON_PURPOSE)); // quietly: the hook of panics is not called
         }
     }
