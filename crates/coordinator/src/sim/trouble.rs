@@ -18,9 +18,10 @@ const PAUSES_MAX: u64 = 3;
 const PAUSE_MAX: Duration = Duration::from_secs(25);
 /// How slow the clock of one of several may be, in thousandths of a second a second.
 const RATES: Range<u32> = 850..1000;
-/// How often one of several is cut off from the server, at most, and for how long: longer than a lease.
+/// How often a replica is cut off from the server, at most, and for how long: longer than a lease, and than a key waits for
+/// its own writes before the server is asked.
 const CUTS_MAX: u64 = 3;
-const CUT_MAX: Duration = Duration::from_secs(25);
+const CUT_MAX: Duration = Duration::from_secs(45);
 /// How long a request may take to the server, and its answer back. With the longest delay at the server, it must be
 /// shorter than what is left of a lease when the slowest clock shows that its fence is passed (3.2 s of 15 s).
 const FAR_MAX: Duration = Duration::from_millis(100);
@@ -71,8 +72,8 @@ pub(super) struct Cut {
     pub(super) arrives: bool,
 }
 
-/// All troubles within the first `within` of a run. One replica alone is never paused, cut off or far, nor is its clock
-/// slow: nobody would know.
+/// All troubles within the first `within` of a run. One replica alone is never paused, nor is its clock slow: nobody would
+/// know.
 pub(super) fn seeded(random: &Random, replicas: usize, within: Duration) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     for replica in 0..replicas {
@@ -81,6 +82,14 @@ pub(super) fn seeded(random: &Random, replicas: usize, within: Duration) -> Vec<
         crashes(&chance("crashes"), within, replicas > 1)
             .into_iter()
             .for_each(|crash| add(What::Crash(crash)));
+        let cuts = chance("cuts");
+        for (at, lasts) in spans(&cuts, CUTS_MAX, CUT_MAX, within) {
+            add(What::Cut(Cut { at, lasts, arrives: cuts.fraction() < 0.5 }));
+        }
+        let way = chance("way");
+        if way.fraction() < 0.5 {
+            add(What::Far(FAR_MAX.mul_f64(way.fraction())));
+        }
         if replicas == 1 {
             continue;
         }
@@ -88,17 +97,9 @@ pub(super) fn seeded(random: &Random, replicas: usize, within: Duration) -> Vec<
         for (at, lasts) in spans(&pauses, PAUSES_MAX, PAUSE_MAX, within) {
             add(What::Pause(Pause { at, lasts, suspends: pauses.fraction() < 0.3 }));
         }
-        let cuts = chance("cuts");
-        for (at, lasts) in spans(&cuts, CUTS_MAX, CUT_MAX, within) {
-            add(What::Cut(Cut { at, lasts, arrives: cuts.fraction() < 0.5 }));
-        }
         let clock = chance("clock");
         if clock.fraction() < 0.5 {
             add(What::Slow(RATES.start + (clock.number() % u64::from(RATES.end - RATES.start)) as u32));
-        }
-        let way = chance("way");
-        if way.fraction() < 0.5 {
-            add(What::Far(FAR_MAX.mul_f64(way.fraction())));
         }
     }
     troubles

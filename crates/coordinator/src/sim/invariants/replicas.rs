@@ -72,7 +72,13 @@ pub fn has_one_owner() -> Invariant {
                 if !keys.contains(*key) {
                     keys.insert((*key).clone());
                 }
-                let owner = active.insert(((*observer).to_owned(), (*key).clone()), seen.replica.to_owned());
+                let place = ((*observer).to_owned(), (*key).clone());
+                if beliefs.paused.contains(seen.replica) {
+                    // At the very moment at which it was paused: it is at work on it when it goes on.
+                    interrupted.push((place, seen.replica.to_owned()));
+                    return Ok(());
+                }
+                let owner = active.insert(place, seen.replica.to_owned());
                 if let Some(owner) = owner.filter(|owner| owner != seen.replica) {
                     return Err(format!("{observer} serves {key} while {owner} does"));
                 }
@@ -82,6 +88,7 @@ pub fn has_one_owner() -> Invariant {
             }
             Moment::Served { observer, key, .. } => {
                 let key = ((*observer).to_owned(), (*key).clone());
+                interrupted.retain(|(place, replica)| replica != seen.replica || *place != key);
                 if active.get(&key).is_some_and(|owner| owner == seen.replica) {
                     active.remove(&key);
                 }
