@@ -88,7 +88,11 @@ impl Kind {
 
 impl PartialEq for Kind {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.identity() == other.identity()
+        // Names differ most.
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.kind == other.0.kind
+                && self.0.group == other.0.group
+                && self.0.version == other.0.version)
     }
 }
 
