@@ -306,7 +306,8 @@ impl Fault {
     pub fn sort(&self) -> &str {
         match &self.0 {
             Wrong::Server(fault) => &fault.sort,
-            Wrong::Panic { .. } => "an observer panics",
+            // What happens stands at the end of where it does.
+            Wrong::Point { point, .. } => point.rsplit(": ").next().unwrap_or(point),
             Wrong::Replica(trouble) => trouble.sort(),
         }
     }
