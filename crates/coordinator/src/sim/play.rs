@@ -8,7 +8,7 @@ use kube::Client;
 use kube::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{Journal, Lookout, Moment, Requests};
+use super::journal::{Journal, Lookout, Moment, PANICS_HERE, Requests};
 use super::network::Way;
 use super::normal::State;
 use super::points::Points;
@@ -306,8 +306,8 @@ impl Fault {
     pub fn sort(&self) -> &str {
         match &self.0 {
             Wrong::Server(fault) => &fault.sort,
-            // What happens stands at the end of where it does.
-            Wrong::Point { point, .. } => point.rsplit(": ").next().unwrap_or(point),
+            Wrong::Point { point, .. } if point.ends_with(PANICS_HERE) => "an observer panics",
+            Wrong::Point { .. } => "a replica stands still before it knows of an answer",
             Wrong::Replica(trouble) => trouble.sort(),
         }
     }
