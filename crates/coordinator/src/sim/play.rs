@@ -118,7 +118,7 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
             _ => None,
         });
         let crashes: Vec<Crash> = crashes.collect();
-        let own = ProcessClock::new(clock, &troubles);
+        let own = ProcessClock::new(clock, &troubles, random.fork(&format!("clock of {name}")));
         let stalls = names.len() > 1;
         let way = Way::new(&own, &troubles, stalls, random.fork(&format!("way of {name}")));
         let replica = Replica { name, seed, clock, own, way, server: &server, journal: &journal, scenario };
