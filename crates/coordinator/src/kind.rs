@@ -88,6 +88,14 @@ impl Kind {
         &self.0.resource.plural
     }
 
+    /// Whether Kubernetes has it by itself: then it knows strategic merge patches. Definitions may not be of these groups.
+    pub fn is_built_in(&self) -> bool {
+        match self.group().strip_suffix(".k8s.io") {
+            Some(group) => BUILT_IN.contains(&group),
+            None => !self.group().contains('.'),
+        }
+    }
+
     /// The same as kube's type.
     pub fn resource(&self) -> &ApiResource {
         &self.0.resource
@@ -117,6 +125,28 @@ impl Kind {
         (&self.0.resource.group, &self.0.resource.version, &self.0.resource.kind)
     }
 }
+
+/// The groups of Kubernetes itself that end in `.k8s.io`. Others that do are of projects beside it, by definitions.
+const BUILT_IN: [&str; 18] = [
+    "admissionregistration",
+    "apiextensions",
+    "apiregistration",
+    "authentication",
+    "authorization",
+    "certificates",
+    "coordination",
+    "discovery",
+    "events",
+    "flowcontrol.apiserver",
+    "internal.apiserver",
+    "networking",
+    "node",
+    "rbac.authorization",
+    "resource",
+    "scheduling",
+    "storage",
+    "storagemigration",
+];
 
 /// Whether objects of `K` are in namespaces, by the name of its scope: scopes are types that may not live for ever, and
 /// so have no identity to compare.
@@ -178,6 +208,20 @@ mod tests {
     use k8s_openapi::api::core::v1::{Namespace, Pod};
 
     use super::*;
+
+    #[test]
+    fn it_knows_whether_it_is_built_in() {
+        for (group, built_in) in [
+            ("", true),
+            ("apps", true),
+            ("rbac.authorization.k8s.io", true),
+            ("gateway.networking.k8s.io", false),
+            ("example.com", false),
+            ("k8s.io", false),
+        ] {
+            assert_eq!(Kind::named(group, "v1", "Any", "anies").is_built_in(), built_in, "{group}");
+        }
+    }
 
     #[test]
     fn it_knows_whether_its_objects_are_in_namespaces() {

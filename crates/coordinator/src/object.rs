@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::DynamicObject;
 use kube::core::{Selector, SelectorExt};
@@ -243,6 +244,15 @@ impl Object {
     /// The generation of its desired state, which the server counts. Decoded when asked for.
     pub fn generation(&self) -> Option<i64> {
         self.rest().generation
+    }
+
+    /// All of the metadata, as typed objects have it. Decoded when asked for.
+    pub fn metadata(&self) -> Result<ObjectMeta, DecodeError> {
+        #[derive(Deserialize)]
+        struct Whole {
+            metadata: ObjectMeta,
+        }
+        Ok(self.decode::<Whole>()?.metadata)
     }
 
     /// The metadata that the header does not have. That it can be read was made sure of but for the types of its fields,

@@ -114,8 +114,8 @@ impl Plan {
         self.encoded(Write::update_status(object))
     }
 
-    /// Applies an object server-side as the observer's field manager, without force. It is not sent where the view shows
-    /// it to be applied already, if the watch keeps [who owns which field](crate::Watch::with_managed_fields).
+    /// Applies an object server-side as the observer's field manager, without force, see [`Write::apply`]. State it in
+    /// every plan: it is sent where it changes something, see [`Context::write`](crate::Context::write).
     pub fn apply<K>(&mut self, object: &K) -> &mut Self
     where
         K: Resource<DynamicType = ()> + Serialize,
@@ -133,9 +133,20 @@ impl Plan {
 
     /// Applies the conditions that the observer states of an object, and drops those that it states no more, see
     /// [`Conditions::apply`]. Not for an observer that applies more of the status: one manager has to apply all that it
-    /// owns at once, see [`Conditions::stated`].
+    /// owns at once, see [`apply_conditions_with`](Self::apply_conditions_with).
     pub fn apply_conditions(&mut self, object: &Object, conditions: &Conditions) -> &mut Self {
         self.encoded(conditions.apply(object))
+    }
+
+    /// Applies the conditions that the observer states, in one write with the other fields of the status that it owns, see
+    /// [`Conditions::apply_with`].
+    pub fn apply_conditions_with(
+        &mut self,
+        object: &Object,
+        conditions: &Conditions,
+        status: serde_json::Value,
+    ) -> &mut Self {
+        self.encoded(conditions.apply_with(object, status))
     }
 
     /// Deletes an object by key. With [`Write::delete_object`] only that very object.

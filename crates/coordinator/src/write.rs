@@ -162,7 +162,8 @@ impl Write {
     /// Applies JSON fields to this very object of any kind: if it is gone, or has been replaced by another of its name, it
     /// is refused, and nothing is created. Otherwise as [`apply_value`](Self::apply_value).
     pub fn apply_to(object: &Object, fields: Value) -> Self {
-        Self::apply_value(object.key().clone(), fields).if_uid(object.uid())
+        let write = Self::apply_value(object.key().clone(), fields);
+        if object.uid().is_empty() { write } else { write.if_uid(object.uid()) }
     }
 
     /// Merges JSON into an object; one that is not there is not created.
@@ -303,11 +304,8 @@ impl Write {
             Operation::Patch(Patch::Merge(patch) | Patch::Strategic(patch)) if !patch.is_object() => {
                 Some("a merge patch is an object")
             }
-            Operation::Patch(Patch::Strategic(_)) if self.target.kind().group().contains('.') => {
-                // The groups of built-in kinds that have a dot end so; those of definitions may not.
-                let is_built_in = self.target.kind().group().ends_with(".k8s.io");
-                (!is_built_in)
-                    .then_some("custom resources have no strategic merge patch; use merge, json or apply")
+            Operation::Patch(Patch::Strategic(_)) if !self.target.kind().is_built_in() => {
+                Some("custom resources have no strategic merge patch; use merge, json or apply")
             }
             _ => None,
         };

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use xebec_coordinator::operator::{Flags, LogFormat, METRICS_ADDRESS, MetricsAddress};
+use xebec_coordinator::operator::{Flags, LogFormat, METRICS_ADDRESS, MetricsAddress, label};
 
 use crate::{
     bench::BenchArguments, chosen::ObserversArgument, observer::ObserverCommand, output::OutputFormat,
@@ -193,17 +193,6 @@ pub struct StatusArguments {
     /// The format: text for people, JSON or YAML for programs.
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
     pub output: OutputFormat,
-}
-
-/// A name that can be that of a namespace and a label's value: an RFC 1123 label.
-fn label(text: &str) -> Result<String, String> {
-    let inner = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-    let is_label = (1..=63).contains(&text.len()) && text.chars().all(inner);
-    if is_label && !text.starts_with('-') && !text.ends_with('-') {
-        Ok(text.to_owned())
-    } else {
-        Err("it must be lower-case letters, digits and '-' within, at most 63".to_owned())
-    }
 }
 
 /// The flags of `xebec version`.

@@ -67,14 +67,14 @@ impl Observer for DeploymentController {
         let mut sets: Vec<ReplicaSet> = Vec::new();
         let candidates = candidates::<ReplicaSet>(&deployment.metadata, &selector, view)?;
         for candidate in candidates {
-            let (target, uid) = (Key::of(&candidate), candidate.metadata.uid.as_deref());
+            let (target, seen) = (Key::of(&candidate), &candidate.metadata);
             match claim(&deployment.metadata, &candidate.metadata, selects(&selector, &candidate.metadata)) {
                 Claim::Keep => sets.push(candidate),
                 Claim::Adopt => {
-                    plan.put(adopt(target, uid, &owner, None));
+                    plan.put(adopt(target, seen, &owner, None));
                 }
                 Claim::Release => {
-                    plan.put(release(target, uid, Some(&owner.uid), None));
+                    plan.put(release(target, seen, Some(&owner.uid), None));
                 }
                 Claim::Ignore => {}
             }

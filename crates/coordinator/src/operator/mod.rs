@@ -17,8 +17,9 @@
 //! ```
 //!
 //! That is a program with `--kubeconfig`, `--context`, `--leader-elect`, `--shard-by`, `--metrics-address`, `--log`,
-//! `--log-format` and `--help`. It ends on SIGINT or SIGTERM, and hands over to the other replicas. One with flags of its
-//! own [flattens](Flags) these into its own, and goes by the steps:
+//! `--log-format` and `--help`. It ends on SIGINT or SIGTERM, and hands over to the other replicas. `exposer manifests
+//! --image exposer:1 | kubectl apply -f -` installs it, with no more rights than its observers' specs say. One with flags
+//! of its own [flattens](Flags) these into its own, and goes by the steps:
 //!
 //! ```no_run
 //! # use xebec_coordinator::operator::{Flags, OperatorError};
@@ -34,23 +35,24 @@
 mod cluster;
 mod flags;
 mod logs;
+mod manifests;
 mod options;
+mod program;
 mod signals;
 
-use std::error::Error;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::process::ExitCode;
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use tokio_util::sync::CancellationToken;
 
 pub use self::cluster::{ClusterFlags, ConnectError};
 pub use self::flags::{Flags, METRICS_ADDRESS, MetricsAddress, Place, ShardBy};
 pub use self::logs::{LogError, LogFormat, start_logs};
+pub use self::manifests::{Manifests, label};
+pub use self::program::{Program, run, run_observers};
 pub use self::signals::shutdown_on_signals;
 use crate::monitoring::Monitoring;
-use crate::{BoxError, Coordinator, Observer, RunError};
+use crate::{BoxError, Coordinator, RunError};
 
 /// An operator that is connected, and does not run yet: what is added to its [coordinator](Self::coordinator) runs.
 pub struct Operator {
@@ -168,86 +170,4 @@ impl Operator {
         }
         Ok(self.coordinator.run(self.shutdown).await?)
     }
-}
-
-#[derive(Parser)]
-struct CommandLine {
-    #[command(flatten)]
-    flags: Flags,
-    /// What is logged on standard error: a level (error, warn, info, debug, trace), or a level a module
-    /// (`warn,xebec_coordinator=debug`).
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
-    /// How log lines look.
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    log_format: LogFormat,
-}
-
-/// The whole main of an operator: reads the command line, and runs what `add` adds until SIGINT or SIGTERM.
-///
-/// What fails is said on standard error. Exit codes: 0 done, 1 failed, 2 wrong usage.
-pub async fn run<E: Into<BoxError>>(
-    name: &'static str,
-    add: impl FnOnce(&Coordinator) -> Result<(), E>,
-) -> ExitCode {
-    end(name, &CommandLine::command().name(name).get_matches(), add).await
-}
-
-/// The whole main of an operator that is a list of observers, as [`run`]: with a flag for each of their options.
-pub async fn run_observers(name: &'static str, observers: &[&'static dyn Observer]) -> ExitCode {
-    let specs = || observers.iter().map(Observer::spec);
-    let command = CommandLine::command().name(name);
-    let matches = specs().fold(command, |command, spec| command.args(spec.flags())).get_matches();
-    let add = |coordinator: &Coordinator| {
-        observers.iter().try_for_each(|observer| {
-            let spec = observer.spec();
-            let given = spec.flags_given(&matches);
-            let spec = spec.set_by_flags(given.iter().map(|(flag, text)| (&**flag, &**text)))?;
-            coordinator.observe_as(spec, *observer)
-        })
-    };
-    end(name, &matches, add).await
-}
-
-async fn end<E: Into<BoxError>>(
-    name: &'static str,
-    matches: &ArgMatches,
-    add: impl FnOnce(&Coordinator) -> Result<(), E>,
-) -> ExitCode {
-    let end = match CommandLine::from_arg_matches(matches) {
-        Ok(arguments) => act(name, arguments, add).await,
-        Err(error) => error.exit(),
-    };
-    let Err(error) = end else { return ExitCode::SUCCESS };
-    // Where standard error is closed there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "error: {}", chain(&error));
-    ExitCode::FAILURE
-}
-
-async fn act<E: Into<BoxError>>(
-    name: &str,
-    arguments: CommandLine,
-    add: impl FnOnce(&Coordinator) -> Result<(), E>,
-) -> Result<(), OperatorError> {
-    start_logs(&arguments.log, arguments.log_format)?;
-    let operator = arguments.flags.prepare(name).await?;
-    add(operator.coordinator()).map_err(|error| OperatorError::Add(error.into()))?;
-    let metrics = operator.metrics_url().unwrap_or_else(|| "nowhere".to_owned());
-    let (cluster, version) = (operator.url(), operator.version());
-    tracing::info!(cluster, version, metrics, "{name} runs");
-    operator.run().await
-}
-
-/// An error and what caused it, each once: some errors say their cause, too.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        source = error.source();
-    }
-    text
 }

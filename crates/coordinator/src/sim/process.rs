@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 
 use super::journal::{Journal, Moment};
 use super::trouble::{Pause, What};
@@ -23,8 +24,8 @@ pub(super) struct ProcessClock {
     base: RuntimeClock,
     /// Its thousandths of a second a second.
     rate: u32,
-    /// In order, and apart.
-    pauses: Arc<[Pause]>,
+    /// Apart from each other.
+    pauses: Arc<Mutex<Vec<Pause>>>,
 }
 
 impl ProcessClock {
@@ -35,9 +36,7 @@ impl ProcessClock {
         let pauses = troubles
             .iter()
             .filter_map(|what| if let What::Pause(pause) = what { Some(*pause) } else { None });
-        let mut pauses: Vec<Pause> = pauses.collect();
-        pauses.sort_by_key(|pause| pause.at);
-        Self { base, rate: rates.last().unwrap_or(WHOLE), pauses: pauses.into() }
+        Self { base, rate: rates.last().unwrap_or(WHOLE), pauses: Arc::new(Mutex::new(pauses.collect())) }
     }
 
     /// For how long the run has lasted, by no clock of a process.
@@ -49,7 +48,7 @@ impl ProcessClock {
     pub(super) fn paused_until(&self) -> Option<Duration> {
         let now = self.elapsed();
         let now_paused = |pause: &&Pause| pause.at <= now && now < pause.at + pause.lasts;
-        self.pauses.iter().filter(now_paused).map(|pause| pause.at + pause.lasts).max()
+        self.pauses.lock().iter().filter(now_paused).map(|pause| pause.at + pause.lasts).max()
     }
 
     /// Completes when the process is not paused.
@@ -71,7 +70,8 @@ impl ProcessClock {
 
     /// Tells the journal when the process is paused and when it goes on.
     pub(super) async fn tell_pauses(&self, journal: &Journal, name: &str) {
-        for pause in self.pauses.iter() {
+        let pauses = self.pauses.lock().clone();
+        for pause in pauses {
             self.base.sleep_until(after(START, pause.at)).await;
             journal.see(name, Moment::Paused);
             self.base.sleep_until(after(START, pause.at + pause.lasts)).await;
@@ -79,11 +79,28 @@ impl ProcessClock {
         }
     }
 
+    /// Whether no pause begins or goes on within so long.
+    pub(super) fn runs_for(&self, duration: Duration) -> bool {
+        let now = self.elapsed();
+        !self.pauses.lock().iter().any(|pause| pause.at <= now + duration && now <= pause.at + pause.lasts)
+    }
+
+    /// Stands still from now on, for a while.
+    pub(super) fn stall(&self, lasts: Duration, journal: &Arc<Journal>, name: &Arc<str>) {
+        self.pauses.lock().push(Pause { at: self.elapsed(), lasts, suspends: false });
+        journal.see(name, Moment::Paused);
+        let (clock, journal, name) = (self.clone(), Arc::clone(journal), Arc::clone(name));
+        tokio::spawn(async move {
+            clock.base.sleep(lasts).await;
+            journal.see(&name, Moment::Resumed);
+        });
+    }
+
     /// What is to be seen of the time passed: of a pause, its beginning.
     fn seen(&self) -> Duration {
         let now = self.elapsed();
         let during = |pause: &&Pause| pause.at <= now && now < pause.at + pause.lasts;
-        self.pauses.iter().filter(during).map(|pause| pause.at).min().unwrap_or(now)
+        self.pauses.lock().iter().filter(during).map(|pause| pause.at).min().unwrap_or(now)
     }
 
     fn scaled(&self, real: Duration) -> Duration {
@@ -98,7 +115,8 @@ impl Clock for ProcessClock {
 
     fn steady(&self) -> Duration {
         let seen = self.seen();
-        let slept = self.pauses.iter().filter(|pause| pause.suspends && pause.at < seen);
+        let pauses = self.pauses.lock();
+        let slept = pauses.iter().filter(|pause| pause.suspends && pause.at < seen);
         self.scaled(seen.saturating_sub(slept.map(|pause| pause.lasts).sum()))
     }
 
