@@ -3,11 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{DecodeError, Object, ObserverSpec, Rehearsal, View};
+use crate::{DecodeError, Object, ObserverSpec, View};
 
 type Cell = dyn Fn(&Object, &View) -> Result<String, DecodeError> + Send + Sync;
 
@@ -30,6 +33,8 @@ pub struct Column {
     name: &'static str,
     description: &'static str,
     cell: Arc<Cell>,
+    /// An object that has something to show here concerns the observer.
+    tells: bool,
 }
 
 /// What is shown of one object.
@@ -51,7 +56,7 @@ impl Column {
         F: Fn(&K, &View) -> String + Send + Sync + 'static,
     {
         let cell = move |object: &Object, view: &View| Ok(cell(&object.decode::<K>()?, view));
-        Self { name, description, cell: Arc::new(cell) }
+        Self { name, description, cell: Arc::new(cell), tells: true }
     }
 
     /// What stands in a field, by its JSON pointer; empty if that is not there.
@@ -63,7 +68,23 @@ impl Column {
                 Some(other) => other.to_string(),
             })
         };
-        Self { name, description, cell: Arc::new(cell) }
+        Self { name, description, cell: Arc::new(cell), tells: true }
+    }
+
+    /// How long ago the object was last written by this field manager, as kubectl shows ages (`3m`, `5d`); empty if never.
+    /// It goes by who owns which fields, which [`Coordinator::rows`](crate::Coordinator::rows) reads for it.
+    pub fn last_written(name: &'static str, description: &'static str, manager: &'static str) -> Self {
+        let cell = move |object: &Object, view: &View| {
+            let meta = object.decode::<PartialObjectMeta>()?.metadata;
+            let own = meta
+                .managed_fields
+                .into_iter()
+                .flatten()
+                .filter(|entry| entry.manager.as_deref() == Some(manager));
+            let last = own.filter_map(|entry| entry.time).map(|time| time.0).max();
+            Ok(last.map(|last| age(view.now().duration_since(last))).unwrap_or_default())
+        };
+        Self { name, description, cell: Arc::new(cell), tells: false }
     }
 
     /// Its heading.
@@ -78,8 +99,8 @@ impl Column {
 }
 
 impl ObserverSpec {
-    /// Shows a column more of the objects it serves. An object for which all columns are empty is not shown: it does not
-    /// concern the observer.
+    /// Shows a column more of the objects it serves. An object for which all columns are empty, whenever it was last
+    /// written, is not shown: it does not concern the observer.
     #[must_use]
     pub fn column(mut self, column: Column) -> Self {
         self.columns.push(column);
@@ -96,7 +117,8 @@ impl ObserverSpec {
         for object in view.kind(primary).list(None) {
             let cells = self.columns.iter().map(|column| (column.cell)(&object, view));
             let cells: Vec<String> = cells.collect::<Result<_, _>>()?;
-            if cells.is_empty() || cells.iter().any(|cell| !cell.is_empty()) {
+            let mut told = self.columns.iter().zip(&cells).filter(|(column, _)| column.tells).peekable();
+            if told.peek().is_none() || told.any(|(_, cell)| !cell.is_empty()) {
                 let namespace = object.namespace().map(str::to_owned);
                 rows.push(Row { namespace, name: object.name().to_owned(), cells });
             }
@@ -105,18 +127,65 @@ impl ObserverSpec {
     }
 }
 
-impl Rehearsal {
-    /// What the observer's [columns](ObserverSpec::column) show of the cluster.
-    ///
-    /// # Errors
-    /// An object is not of the type that a column is about.
-    pub fn rows(&self) -> Result<Vec<Row>, DecodeError> {
-        self.spec().rows(self.view())
+/// The part of any object that says who has written it.
+#[derive(Deserialize)]
+struct PartialObjectMeta {
+    metadata: ObjectMeta,
+}
+
+/// A time span as kubectl writes ages: the finer the shorter.
+fn age(span: SignedDuration) -> String {
+    const MINUTE: i64 = 60;
+    const HOUR: i64 = 60 * MINUTE;
+    const DAY: i64 = 24 * HOUR;
+    const YEAR: i64 = 365 * DAY;
+    let seconds = span.as_secs().max(0);
+    let one = |unit: i64, name: char| format!("{}{name}", seconds / unit);
+    let two = |unit: i64, name: char, next: i64, next_name: char| match seconds % unit / next {
+        0 => one(unit, name),
+        rest => format!("{}{rest}{next_name}", one(unit, name)),
+    };
+    match seconds {
+        _ if seconds < 2 * MINUTE => one(1, 's'),
+        _ if seconds < 10 * MINUTE => two(MINUTE, 'm', 1, 's'),
+        _ if seconds < 3 * HOUR => one(MINUTE, 'm'),
+        _ if seconds < 8 * HOUR => two(HOUR, 'h', MINUTE, 'm'),
+        _ if seconds < 2 * DAY => one(HOUR, 'h'),
+        _ if seconds < 8 * DAY => two(DAY, 'd', HOUR, 'h'),
+        _ if seconds < 2 * YEAR => one(DAY, 'd'),
+        _ if seconds < 8 * YEAR => two(YEAR, 'y', DAY, 'd'),
+        _ => one(YEAR, 'y'),
     }
 }
 
 impl fmt::Debug for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_those_of_kubectl() {
+        const HOUR: i64 = 3600;
+        for (seconds, text) in [
+            (-5, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (200, "3m20s"),
+            (600, "10m"),
+            (3 * HOUR - 1, "179m"),
+            (3 * HOUR + 60, "3h1m"),
+            (8 * HOUR + 60, "8h"),
+            (49 * HOUR, "2d1h"),
+            (8 * 24 * HOUR + HOUR, "8d"),
+            (2 * 365 * 24 * HOUR + 24 * HOUR, "2y1d"),
+            (9 * 365 * 24 * HOUR, "9y"),
+        ] {
+            assert_eq!(age(SignedDuration::from_secs(seconds)), text, "{seconds}");
+        }
     }
 }

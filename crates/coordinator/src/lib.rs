@@ -124,6 +124,10 @@
 //!   plans are complete [says so](ObserverSpec::settles) and is not woken by itself.
 //! - A [finalizer](ObserverSpec::finalizer) is there before anything is written elsewhere for an object, and goes when
 //!   all is cleaned up; no observer has to think of it. An apply that would change nothing is not sent.
+//! - An observer needs no state. What it keeps of a key between its plans it [remembers](Plan::remember); what a user sets is
+//!   [in its view](View::option); what it [counts](Plan::count) and [measures](Plan::measure) is told with the coordinator's
+//!   metrics. All of it is declared in its spec, from which come [flags](ObserverSpec::set), [rights](ObserverSpec::rights),
+//!   [rows](ObserverSpec::rows) and a [reference page](ObserverSpec::reference).
 //! - Views are immutable snapshots: no reader, however slow or dead, can stall a watch, and no observer another.
 //! - A late observer gets a snapshot (as `Added`) and then the changes, atomically. A relist tells only what differs,
 //!   deletions included. Deletions carry the last state.

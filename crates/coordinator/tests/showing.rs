@@ -29,6 +29,7 @@ fn spec() -> ObserverSpec {
         .column(Column::new("CONTAINERS", "How many.", |pod: &Pod, _: &View| {
             pod.spec.as_ref().map_or(0, |spec| spec.containers.len()).to_string().replace('0', "")
         }))
+        .column(Column::last_written("LAST", "When it was last looked at.", "watch"))
         .metric(&SENT)
         .records(Severity::Warning, "Dark", "It is dark.")
         .emits::<Greeted>("Somebody was greeted.")
@@ -78,6 +79,7 @@ It keeps objects of Pod by the finalizer `example.com/night`.
 |---|---|
 | NODE | Where it runs. |
 | CONTAINERS | How many. |
+| LAST | When it was last looked at. |
 
 ### Metrics
 
@@ -103,7 +105,15 @@ It keeps objects of Pod by the finalizer `example.com/night`.
 #[test]
 fn rows_are_of_the_objects_that_concern_the_observer() {
     let pod = |name: &str, spec| {
-        let pod = json!({"metadata": {"name": name, "namespace": "a", "resourceVersion": "1"}, "spec": spec});
+        let entry = |manager, time| json!({"manager": manager, "operation": "Apply", "time": time});
+        let pod = json!({
+            "metadata": {"name": name, "namespace": "a", "resourceVersion": "1", "managedFields": [
+                entry("watch", "1970-01-01T00:00:00Z"),
+                entry("watch", "1970-01-01T00:01:00Z"),
+                entry("other", "1970-01-01T00:02:00Z"),
+            ]},
+            "spec": spec,
+        });
         Object::from_value(&Kind::of::<Pod>(), &pod).unwrap()
     };
     let pods = [
@@ -111,9 +121,9 @@ fn rows_are_of_the_objects_that_concern_the_observer() {
         pod("b", json!({"containers": []})),
         pod("a", json!({"containers": [], "nodeName": "n1"})),
     ];
-    let view = View::of(&spec(), jiff::Timestamp::UNIX_EPOCH, pods);
+    let view = View::of(&spec(), jiff::Timestamp::from_second(200).unwrap(), pods);
     let rows = spec().rows(&view).unwrap();
     let rows: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.cells.join(","))).collect();
-    assert_eq!(rows, [("a", "n1,".to_owned()), ("c", ",1".to_owned())]);
+    assert_eq!(rows, [("a", "n1,,2m20s".to_owned()), ("c", ",1,2m20s".to_owned())]);
     assert_eq!(spec().rows(&view).unwrap()[0].namespace.as_deref(), Some("a"));
 }

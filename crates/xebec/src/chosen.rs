@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
-use xebec_coordinator::{AddError, Coordinator, Observer, ObserverSpec, OptionSpec};
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
+use xebec_coordinator::{AddError, Coordinator, Observer, ObserverSpec};
 use xebec_observers::OBSERVERS;
 
 use crate::cli::WrongUsage;
@@ -71,37 +71,10 @@ impl Chosen {
     /// # Errors
     /// A value is not of its option's form.
     pub fn with(mut self, options: &OptionArguments) -> Result<Self, WrongUsage> {
-        for option in self.spec.options.clone() {
-            if let Some(text) = options.0.get(&flag(&self.spec, &option)) {
-                let set = self.spec.set(&option.name, text);
-                self.spec = set.map_err(|error| WrongUsage(error.to_string()))?;
-            }
-        }
+        let flags = options.0.iter().map(|(flag, text)| (flag.as_str(), text.as_str()));
+        self.spec = self.spec.set_by_flags(flags).map_err(|error| WrongUsage(error.to_string()))?;
         Ok(self)
     }
-
-    /// The flags of its options for a command.
-    pub fn flags(&self) -> Vec<Arg> {
-        let heading = format!("Options of {}", self.name());
-        let flags = self.spec.options.iter().map(|option| {
-            let (form, name) = (option.form, flag(&self.spec, option));
-            let unit = option.unit.map(|unit| format!(" In {unit}.")).unwrap_or_default();
-            let default = option.default.to_string();
-            let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
-            Arg::new(name.clone())
-                .long(name)
-                .value_name(form.placeholder())
-                .help(format!("{}{unit}{default}", option.description))
-                .help_heading(heading.clone())
-                .value_parser(move |text: &str| form.parse(text).map(|_| text.to_owned()))
-        });
-        flags.collect()
-    }
-}
-
-/// How the flag of an option is called, without its dashes.
-fn flag(spec: &ObserverSpec, option: &OptionSpec) -> String {
-    format!("{}.{}", spec.name, option.name)
 }
 
 impl ObserversArgument {
@@ -116,7 +89,7 @@ impl ObserversArgument {
             if self.includes(observer.name()) {
                 chosen.push(observer);
             } else if let Some(option) = observer.spec.options.iter().find(|option| option.is_set()) {
-                let flag = flag(&observer.spec, option);
+                let flag = observer.spec.flag(option);
                 let why = format!("--{flag} is of an observer that does not run: name it in --observers");
                 return Err(WrongUsage(why));
             }
@@ -138,15 +111,7 @@ impl ObserversArgument {
 
 impl FromArgMatches for OptionArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let flags = Chosen::all().flat_map(|observer| {
-            observer.spec.options.iter().map(|option| flag(&observer.spec, option)).collect::<Vec<_>>()
-        });
-        // A command need not have the flags of all observers.
-        let given = flags.filter_map(|flag| {
-            let text = matches.try_get_one::<String>(&flag).ok().flatten()?.clone();
-            Some((flag, text))
-        });
-        Ok(Self(given.collect()))
+        Ok(Self(Chosen::all().flat_map(|observer| observer.spec.flags_given(matches)).collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -157,7 +122,7 @@ impl FromArgMatches for OptionArguments {
 
 impl Args for OptionArguments {
     fn augment_args(command: Command) -> Command {
-        Chosen::all().fold(command, |command, observer| command.args(observer.flags()))
+        Chosen::all().fold(command, |command, observer| command.args(observer.spec.flags()))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

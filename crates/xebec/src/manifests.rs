@@ -25,10 +25,12 @@ fn documents(arguments: &ManifestsArguments, chosen: &[Chosen]) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
     use serde_json::json;
 
     use super::*;
     use crate::chosen::{ObserversArgument, OptionArguments};
+    use crate::cli::{Arguments, Command};
 
     fn arguments(namespace: &str, observers: Option<&str>) -> ManifestsArguments {
         ManifestsArguments {
@@ -51,5 +53,22 @@ mod tests {
         assert_eq!(rules(Some("")), json!([]));
         assert!(rules(None).to_string().contains("secrets"));
         assert_eq!(rules(None), rules(Some("reload")));
+    }
+
+    #[test]
+    fn what_is_installed_runs_as_was_asked() {
+        let line = ["xebec", "manifests", "--observers=reload", "--reload.selector", "tier in (a, b)"];
+        let Ok(Arguments { command: Command::Manifests(arguments), .. }) = Arguments::try_parse_from(line)
+        else {
+            panic!("{line:?}")
+        };
+        let flags = documents(&arguments, &arguments.observers.chosen().unwrap());
+        let deployment = flags.iter().find(|document| document["kind"] == "Deployment").unwrap();
+        let flags = deployment["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+        let again = flags.as_array().unwrap().iter().map(|flag| flag.as_str().unwrap());
+        let again = Arguments::try_parse_from(["xebec"].into_iter().chain(again));
+        let Ok(Arguments { command: Command::Run(run), .. }) = again else { panic!("{flags}") };
+        let chosen = run.observers.chosen().unwrap();
+        assert_eq!(chosen[0].spec().options[0].value().to_string(), "tier in (a,b)");
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub struct ObserverCommand {
     /// The observer.
-    pub observer: Chosen,
+    pub observer: Box<Chosen>,
     /// What it is asked.
     pub action: ObserverAction,
 }
@@ -70,7 +70,7 @@ impl FromArgMatches for ObserverCommand {
         let options = matches.subcommand().map(|(_, matches)| OptionArguments::from_arg_matches(matches));
         let observer = observer.with(&options.transpose()?.unwrap_or_default());
         let observer = observer.map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, error))?;
-        Ok(Self { observer, action: ObserverAction::from_arg_matches(matches)? })
+        Ok(Self { observer: Box::new(observer), action: ObserverAction::from_arg_matches(matches)? })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -99,7 +99,7 @@ fn of(observer: &Chosen) -> Command {
     let actions = ObserverAction::augment_subcommands(Command::new(name.clone()));
     let actions = actions.get_subcommands().cloned().filter_map(|action| match action.get_name() {
         "release" => spec.finalizer.is_some().then_some(action),
-        _ => Some(action.args(observer.flags())),
+        _ => Some(action.args(spec.flags())),
     });
     Command::new(name)
         .about(format!("Ask an observer: {} {}", spec.name, spec.description))

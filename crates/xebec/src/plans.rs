@@ -55,7 +55,9 @@ async fn rehearse(client: &Client, observer: &Chosen) -> Result<Rehearsal> {
 /// # Errors
 /// The cluster cannot be read.
 pub async fn list(client: &Client, observer: &Chosen, format: OutputFormat) -> Result<String> {
-    let rows = rehearse(client, observer).await?.rows().context("show what was read")?;
+    let coordinator = Coordinator::new(client.clone());
+    observer.observe(&coordinator)?;
+    let rows = coordinator.rows(observer.name()).await.context("look at the cluster")?;
     let headings: Vec<&str> = observer.spec().columns.iter().map(Column::name).collect();
     let items = rows.iter().map(|row| {
         let cells = headings.iter().zip(&row.cells);

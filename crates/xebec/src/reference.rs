@@ -2,7 +2,7 @@
 
 use crate::chosen::Chosen;
 
-const OPENING: &str = "\\
+const OPENING: &str = "\
 # Observers
 
 What each observer of xebec does, may do, and shows. `xebec up` and `xebec run` run all of them, or those of `--observers`; an

@@ -68,6 +68,8 @@ fn main() -> ExitCode {
             explored.total.requests,
             rate(explored.seeds, took)
         );
+        let sorts = explored.total.faults_by_sort.iter();
+        sorts.for_each(|(sort, count)| println!("{:<12} {count:>9} times {sort}", ""));
         // Nobody reads on where this fails.
         let _ = std::io::stdout().flush();
         if let Some(failure) = explored.failure {
@@ -82,8 +84,18 @@ fn main() -> ExitCode {
     if !arguments.journal {
         let took = began.elapsed();
         println!("{} seeds in {took:.1?}: {:.1} seeds/s", arguments.seeds, rate(arguments.seeds, took));
+        if let Some(memory) = memory_most() {
+            println!("never more than {memory} of memory");
+        }
     }
     ExitCode::SUCCESS
+}
+
+/// The most memory that this process has ever had, where the system says so.
+fn memory_most() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().to_owned())
 }
 
 fn rate(count: u64, took: Duration) -> f64 {

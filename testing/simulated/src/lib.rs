@@ -110,9 +110,24 @@ impl Server for Simulated {
         let taken = self.cluster.faults().taken(skip).into_iter();
         let fault = |decision: Decision| ServerFault {
             description: decision.to_string(),
+            sort: sort(decision.fault),
             token: serde_json::to_string(&decision).unwrap_or_default(),
         };
         taken.map(fault).collect()
+    }
+}
+
+/// Of what sort a fault is, however long it took.
+fn sort(fault: Fault) -> String {
+    match fault {
+        Fault::Delay { .. } => "a request is delayed".to_owned(),
+        Fault::Refuse { code } => format!("a request is refused with {code}"),
+        Fault::LoseAnswer => "an answer is lost".to_owned(),
+        Fault::NeverAnswer => "an answer never comes".to_owned(),
+        Fault::Lag { .. } => "a watch lags".to_owned(),
+        Fault::Cut => "a watch is cut".to_owned(),
+        Fault::Expire => "a watch expires".to_owned(),
+        Fault::Stale { .. } => "a read is stale".to_owned(),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     },
     machinery::protobuf::{self, Message, envelope},
     status::{ApiError, ApiResult},
-    storage::{Object, event_line},
+    storage::{EventType, Object, event_line, event_line_of},
     verbs::{self, Answer, Call, List, WatchItem},
 };
 
@@ -198,8 +198,11 @@ impl EventWriter {
                 line.unwrap_or_else(|| event_line(event_type, object.bytes()))
             }
             WatchItem::Object(event_type, object, _) => {
-                let object = self.object(&object);
-                self.written(event_type.as_str(), &object)
+                let metadata = if as_stored { self.metadata_line(event_type, &object) } else { None };
+                metadata.unwrap_or_else(|| {
+                    let object = self.object(&object);
+                    self.written(event_type.as_str(), &object)
+                })
             }
             WatchItem::Bookmark(revision, initial_end) => {
                 let bookmark = self.bookmark(revision, initial_end);
@@ -207,6 +210,23 @@ impl EventWriter {
             }
             WatchItem::Error(status) => self.written("ERROR", &status),
         }
+    }
+
+    /// The line of an object whose metadata is to be told just as it is stored: nothing is decoded. Who watches all
+    /// kinds watches them so.
+    fn metadata_line(&self, event_type: EventType, object: &Object) -> Option<Bytes> {
+        let Representation { format: Format::Json, shape: Shape::Metadata(version) } = self.representation
+        else {
+            return None;
+        };
+        let (resource, metadata) = (&self.resource, object.metadata());
+        if !columns::shows_metadata_as_encoded(&resource.api_version, &resource.kind, metadata) {
+            return None;
+        }
+        let api_version = meta_version(version).api_version();
+        let head =
+            format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{api_version}\",\"metadata\":");
+        Some(event_line_of(event_type, &[head.as_bytes(), metadata, b"}"]))
     }
 
     fn object(&mut self, object: &Object) -> Value {
@@ -237,7 +257,7 @@ impl EventWriter {
         let mut object = json!({
             "kind": &*self.resource.kind, "apiVersion": &*self.resource.api_version, "metadata": metadata,
         });
-        if self.resource.type_name.is_some() {
+        if self.resource.type_name.is_some() && !matches!(self.representation.shape, Shape::Metadata(_)) {
             // A bookmark of a built-in kind has the empty structs that every object of it has.
             let mut whole = crate::machinery::conform::zero(&self.resource.schema);
             if let (Some(whole), Value::Object(own)) = (whole.as_object_mut(), object.take()) {

@@ -39,8 +39,8 @@ pub struct TypeMismatch {
 /// # Errors
 /// The first value of a built-in type that cannot be what the schema says.
 pub fn conform(schema: &Schema, value: &mut Value) -> Result<Unknown, TypeMismatch> {
-    let mut walk = Walk { unknown: Vec::new(), unknown_bytes: 0, path: Vec::new(), owner: None };
-    walk.value(schema, value)?;
+    let mut walk = Walk { unknown: Vec::new(), unknown_bytes: 0, owner: None };
+    walk.value(schema, value, None)?;
     let mut unknown = walk.unknown;
     if schema.object().is_none_or(|object| object.name.is_none()) {
         unknown.sort_by(|(a, one), (b, other)| match a.cmp(b) {
@@ -70,77 +70,107 @@ pub fn zero(schema: &Schema) -> Value {
     value
 }
 
-enum Step {
-    Field(Box<str>),
+/// Where the walk is: a chain on the stack, read only to say what is wrong.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    within: Option<&'a Place<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Field(&'a str),
     Index(usize),
+}
+
+impl<'a> Place<'a> {
+    /// The steps to a place, the first one first.
+    fn steps(place: Option<&'a Self>) -> Vec<Step<'a>> {
+        let mut steps: Vec<Step<'a>> =
+            std::iter::successors(place, |place| place.within).map(|place| place.step).collect();
+        steps.reverse();
+        steps
+    }
 }
 
 /// Walks deeper than any real object are cut by the decoder's own limit of 128.
 struct Walk {
     unknown: Vec<(Part, String)>,
     unknown_bytes: usize,
-    path: Vec<Step>,
     /// The struct and field that is being read, for error messages.
     owner: Option<(&'static str, &'static str)>,
 }
 
 impl Walk {
-    fn value(&mut self, schema: &Schema, value: &mut Value) -> Result<(), TypeMismatch> {
+    fn value(
+        &mut self,
+        schema: &Schema,
+        value: &mut Value,
+        place: Option<&Place<'_>>,
+    ) -> Result<(), TypeMismatch> {
         match schema.shape() {
             Shape::Any => Ok(()),
             Shape::Boolean if value.is_boolean() => Ok(()),
             Shape::Number if value.is_number() => Ok(()),
-            Shape::Integer(width) => self.integer(*width, value),
-            Shape::String(format) => self.text(*format, value),
+            Shape::Integer(width) => self.integer(*width, value, place),
+            Shape::String(format) => self.text(*format, value, place),
             Shape::IntOrString if value.is_string() => Ok(()),
-            Shape::IntOrString => self.integer(Width::Int32, value),
+            Shape::IntOrString => self.integer(Width::Int32, value, place),
             Shape::Array(array) => match value {
                 Value::Array(items) => {
                     for (index, item) in items.iter_mut().enumerate() {
-                        self.path.push(Step::Index(index));
-                        self.item(&array.items, item)?;
-                        self.path.pop();
+                        let place = Place { within: place, step: Step::Index(index) };
+                        self.item(&array.items, item, &place)?;
                     }
                     Ok(())
                 }
-                _ => self.mismatch(value),
+                _ => self.mismatch(value, place),
             },
             Shape::Object(object) => match value {
-                Value::Object(map) => self.object(object, map),
-                _ => self.mismatch(value),
+                Value::Object(map) => self.object(object, map, place),
+                _ => self.mismatch(value, place),
             },
-            _ => self.mismatch(value),
+            _ => self.mismatch(value, place),
         }
     }
 
     /// An item of a list or a value of a map: `null` is the zero value of its type.
-    fn item(&mut self, schema: &Schema, item: &mut Value) -> Result<(), TypeMismatch> {
+    fn item(&mut self, schema: &Schema, item: &mut Value, place: &Place<'_>) -> Result<(), TypeMismatch> {
         if item.is_null() && self.owner.is_some() {
             *item = zero_of(schema);
         }
-        if item.is_null() { Ok(()) } else { self.value(schema, item) }
+        if item.is_null() { Ok(()) } else { self.value(schema, item, Some(place)) }
     }
 
-    fn object(&mut self, object: &ObjectShape, map: &mut Map<String, Value>) -> Result<(), TypeMismatch> {
+    fn object(
+        &mut self,
+        object: &ObjectShape,
+        map: &mut Map<String, Value>,
+        within: Option<&Place<'_>>,
+    ) -> Result<(), TypeMismatch> {
         let is_struct = object.name.is_some();
         let mut dropped: Vec<String> = Vec::new();
-        // In a custom resource, a null where none is allowed is as good as nothing (its default takes the place).
-        map.retain(|name, value| {
-            let field = object.fields.get(name.as_str()).filter(|_| value.is_null());
-            field.is_none_or(|field| field.presence != Presence::AsSent || field.schema.nullable)
-        });
+        if map.values().any(Value::is_null) {
+            // In a custom resource, a null where none is allowed is as good as nothing (its default takes the place).
+            map.retain(|name, value| {
+                let field = object.fields.get(name.as_str()).filter(|_| value.is_null());
+                field.is_none_or(|field| field.presence != Presence::AsSent || field.schema.nullable)
+            });
+        }
         for (name, value) in map.iter_mut() {
+            let place = Place { within, step: Step::Field(name) };
             if let Some(field) = object.fields.get(name.as_str()) {
-                self.field(object, name, field, value)?;
+                self.field(object, field, value, &place)?;
+                if is_struct && !stays(field, value) {
+                    dropped.push(name.clone());
+                }
             } else if let Some(schema) = &object.additional {
-                self.path.push(Step::Field(name.as_str().into()));
-                self.item(schema, value)?;
-                self.path.pop();
+                self.item(schema, value, &place)?;
             } else if !object.preserve_unknown {
                 // apiVersion and kind may stand in any object that embeds one whole.
                 let type_meta = object.embedded_resource && matches!(name.as_str(), "apiVersion" | "kind");
                 if !type_meta {
-                    self.tell(object, name);
+                    self.tell(object, name, within);
                     dropped.push(name.clone());
                 }
             }
@@ -150,7 +180,11 @@ impl Walk {
         }
         if is_struct {
             for (name, field) in &object.fields {
-                settle(map, name, field);
+                if let Some(absent) = Absent::of(field)
+                    && !map.contains_key(&**name)
+                {
+                    map.insert(name.to_string(), absent.value(&field.schema));
+                }
             }
         }
         Ok(())
@@ -159,31 +193,31 @@ impl Walk {
     fn field(
         &mut self,
         object: &ObjectShape,
-        name: &str,
         field: &Field,
         value: &mut Value,
+        place: &Place<'_>,
     ) -> Result<(), TypeMismatch> {
-        if value.is_null() && field.presence != Presence::AsSent {
-            return Ok(()); // the same as absent: `settle` says what becomes of it
-        }
-        if value.is_null() && field.schema.nullable {
-            return Ok(());
+        if value.is_null() && (field.presence != Presence::AsSent || field.schema.nullable) {
+            return Ok(()); // the same as absent (`stays` says what becomes of it), or kept
         }
         let owner = self.owner;
         if let (Some(type_name), Some((_, go_type))) = (object.name, field.go) {
             self.owner = Some((type_name, go_type));
         }
-        self.path.push(Step::Field(name.into()));
-        self.value(&field.schema, value)?;
-        self.path.pop();
+        self.value(&field.schema, value, Some(place))?;
         self.owner = owner;
         Ok(())
     }
 
-    fn integer(&self, width: Width, value: &mut Value) -> Result<(), TypeMismatch> {
+    fn integer(
+        &self,
+        width: Width,
+        value: &mut Value,
+        place: Option<&Place<'_>>,
+    ) -> Result<(), TypeMismatch> {
         let in_range = |number: i64| width == Width::Int64 || i32::try_from(number).is_ok();
         if let Some(number) = value.as_i64() {
-            return if in_range(number) { Ok(()) } else { self.mismatch(value) };
+            return if in_range(number) { Ok(()) } else { self.mismatch(value, place) };
         }
         // 1.0 and 1e3 are whole numbers to a custom resource only.
         match value.as_f64() {
@@ -191,15 +225,15 @@ impl Walk {
                 *value = (number as i64).into();
                 Ok(())
             }
-            _ => self.mismatch(value),
+            _ => self.mismatch(value, place),
         }
     }
 
-    fn text(&self, format: Format, value: &mut Value) -> Result<(), TypeMismatch> {
+    fn text(&self, format: Format, value: &mut Value, place: Option<&Place<'_>>) -> Result<(), TypeMismatch> {
         if format == Format::Quantity && value.is_number() {
             *value = value.to_string().into();
         }
-        let Value::String(text) = value else { return self.mismatch(value) };
+        let Value::String(text) = value else { return self.mismatch(value, place) };
         let refuse = |message: String| Err(TypeMismatch { message });
         match format {
             Format::Plain => Ok(()),
@@ -215,6 +249,7 @@ impl Walk {
                 Err(error) => refuse(error.to_string()),
             },
             Format::Time | Format::MicroTime => match text.parse::<Timestamp>() {
+                Ok(_) if format == Format::Time && is_whole_seconds(text) => Ok(()),
                 Ok(time) if text.contains('T') => {
                     *text = if format == Format::Time { seconds(time) } else { microseconds(time) };
                     Ok(())
@@ -229,7 +264,7 @@ impl Walk {
         }
     }
 
-    fn mismatch(&self, value: &Value) -> Result<(), TypeMismatch> {
+    fn mismatch(&self, value: &Value, place: Option<&Place<'_>>) -> Result<(), TypeMismatch> {
         let Some((type_name, go_type)) = self.owner else { return Ok(()) };
         let sort = match value {
             Value::Null => "null",
@@ -241,8 +276,8 @@ impl Walk {
             Value::Object(_) => "object",
         };
         let short = type_name.rsplit('.').next().unwrap_or(type_name);
-        let names = self.path.iter().filter_map(|step| match step {
-            Step::Field(name) => Some(name.as_ref()),
+        let names = Place::steps(place).into_iter().filter_map(|step| match step {
+            Step::Field(name) => Some(name),
             Step::Index(_) => None,
         });
         let path = names.collect::<Vec<_>>().join(".");
@@ -254,87 +289,103 @@ impl Walk {
         })
     }
 
-    fn tell(&mut self, object: &ObjectShape, name: &str) {
+    fn tell(&mut self, object: &ObjectShape, name: &str, within: Option<&Place<'_>>) {
         if self.unknown_bytes < UNKNOWN_BYTES_MAX {
-            let part = match self.path.first() {
+            let steps = Place::steps(within);
+            let part = match steps.first() {
                 _ if object.name.is_none() => Part::Described,
-                Some(Step::Field(first)) if **first == *"metadata" => Part::Metadata,
+                Some(Step::Field("metadata")) => Part::Metadata,
                 _ => Part::EmbeddedMetadata,
             };
-            let place = self.place(name);
-            self.unknown_bytes += place.len();
-            self.unknown.push((part, place));
+            let path = path_of(&steps, name);
+            self.unknown_bytes += path.len();
+            self.unknown.push((part, path));
         }
-    }
-
-    fn place(&self, name: &str) -> String {
-        let mut place = String::new();
-        for step in &self.path {
-            match step {
-                Step::Field(field) if place.is_empty() => place.push_str(field),
-                Step::Field(field) => place.extend([".", field]),
-                Step::Index(index) => place.extend(["[", &index.to_string(), "]"]),
-            }
-        }
-        if !place.is_empty() {
-            place.push('.');
-        }
-        place + name
     }
 }
 
-/// Gives a field of a Go struct the presence that Go's encoder gives it.
-fn settle(map: &mut Map<String, Value>, name: &str, field: &Field) {
-    let sent = map.get(name).filter(|value| !value.is_null());
-    let is_struct = field.schema.object().is_some_and(|object| object.name.is_some());
-    match (field.presence, sent) {
-        (Presence::AsSent, _) | (Presence::OmitAbsent | Presence::NullAbsent, Some(_)) => {}
-        (Presence::OmitAbsent | Presence::OmitZero, None) => {
-            map.remove(name);
+/// A path as it is told: `spec.containers[0].name`.
+fn path_of(steps: &[Step<'_>], name: &str) -> String {
+    let mut path = String::new();
+    for step in steps {
+        match step {
+            Step::Field(field) if path.is_empty() => path.push_str(field),
+            Step::Field(field) => path.extend([".", field]),
+            Step::Index(index) => path.extend(["[", &index.to_string(), "]"]),
         }
-        (Presence::NullAbsent, None) => {
-            map.insert(name.to_owned(), Value::Null);
+    }
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path + name
+}
+
+/// What an absent field of a Go struct is written as by Go's encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    Null,
+    Zero,
+}
+
+impl Absent {
+    /// None where it is left out.
+    fn of(field: &Field) -> Option<Self> {
+        match field.presence {
+            Presence::AsSent | Presence::OmitAbsent | Presence::OmitZero => None,
+            Presence::NullAbsent => Some(Self::Null),
+            Presence::Always => Some(Self::Zero),
+            Presence::OmitEmpty => match field.schema.shape() {
+                // A Go struct is never empty; a list, a map and a scalar are.
+                _ if is_struct(&field.schema) => Some(Self::Zero),
+                Shape::String(Format::Time | Format::MicroTime) | Shape::Any => Some(Self::Null),
+                Shape::String(Format::Quantity) | Shape::IntOrString => Some(Self::Zero),
+                _ => None,
+            },
         }
-        (Presence::OmitZero, Some(value)) => {
-            if is_empty(value) {
-                map.remove(name);
-            }
+    }
+
+    fn value(self, schema: &Schema) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Zero => zero_of(schema),
         }
-        (Presence::OmitEmpty, None) => match field.schema.shape() {
-            // A Go struct is never empty; a list, a map and a scalar are.
-            _ if is_struct => {
-                map.insert(name.to_owned(), zero(&field.schema));
-            }
-            Shape::String(Format::Time | Format::MicroTime) | Shape::Any => {
-                map.insert(name.to_owned(), Value::Null);
-            }
-            Shape::String(Format::Quantity) | Shape::IntOrString => {
-                map.insert(name.to_owned(), zero_of(&field.schema));
-            }
-            _ => {
-                map.remove(name);
-            }
-        },
-        (Presence::OmitEmpty, Some(value)) => {
-            let keeps_zero = is_struct
+    }
+}
+
+fn is_struct(schema: &Schema) -> bool {
+    schema.object().is_some_and(|object| object.name.is_some())
+}
+
+/// Gives a field of a Go struct that was sent the presence that Go's encoder gives it; false where it is left out.
+fn stays(field: &Field, value: &mut Value) -> bool {
+    if value.is_null() {
+        if field.presence == Presence::AsSent {
+            return true;
+        }
+        // The same as absent.
+        let Some(absent) = Absent::of(field) else { return false };
+        *value = absent.value(&field.schema);
+        return true;
+    }
+    match field.presence {
+        Presence::AsSent | Presence::OmitAbsent | Presence::NullAbsent => true,
+        _ if !is_empty(value) => true,
+        Presence::OmitZero => false,
+        Presence::OmitEmpty => {
+            is_struct(&field.schema)
                 || matches!(
                     field.schema.shape(),
                     Shape::String(Format::Quantity) | Shape::IntOrString | Shape::Any
-                );
-            if !keeps_zero && is_empty(value) {
-                map.remove(name);
-            }
+                )
         }
-        (Presence::Always, None) => {
-            map.insert(name.to_owned(), zero_of(&field.schema));
-        }
-        (Presence::Always, Some(value)) => {
+        Presence::Always => {
             // An empty list or map comes back from storage as none.
-            let collection =
-                matches!(field.schema.shape(), Shape::Array(_)) || (value.is_object() && !is_struct);
-            if collection && is_empty(value) && !matches!(field.schema.shape(), Shape::Any) {
-                map.insert(name.to_owned(), Value::Null);
+            let collection = matches!(field.schema.shape(), Shape::Array(_))
+                || (value.is_object() && !is_struct(&field.schema));
+            if collection && !matches!(field.schema.shape(), Shape::Any) {
+                *value = Value::Null;
             }
+            true
         }
     }
 }
@@ -368,6 +419,17 @@ fn offset(error: &base64::DecodeError) -> usize {
         }
         _ => 0,
     }
+}
+
+/// Whether a text that is a time is written as `metav1.Time` is.
+fn is_whole_seconds(text: &str) -> bool {
+    const LIKE: &[u8] = b"0000-00-00T00:00:00Z";
+    let digits = text.bytes().zip(LIKE).all(|(byte, like)| match like {
+        b'0' => byte.is_ascii_digit(),
+        _ => byte == *like,
+    });
+    // A leap second is not written.
+    digits && text.len() == LIKE.len() && &text[17..19] != "60"
 }
 
 /// A time as `metav1.Time` is written: RFC 3339 in UTC, whole seconds.

@@ -27,6 +27,8 @@ pub struct Object {
     body: u32,
 }
 
+/// What stands before the metadata.
+const OPENING_OF_METADATA: &[u8] = b"\"metadata\":";
 /// How these fields begin: the revision stands behind it.
 const OPENING: &[u8] = b"\"metadata\":{\"resourceVersion\":\"";
 
@@ -85,6 +87,26 @@ impl Object {
     /// puts the brace.
     pub fn body(&self) -> &[u8] {
         &self.bytes[self.body as usize..]
+    }
+
+    /// The metadata alone, `{…}`: its bytes are found, not decoded.
+    pub fn metadata(&self) -> &[u8] {
+        let from = &self.body()[OPENING_OF_METADATA.len().min(self.body().len())..];
+        let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+        let ends = |byte: &u8| {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if in_text => escaped = true,
+                b'"' => in_text = !in_text,
+                _ if in_text => {}
+                b'{' => depth += 1,
+                b'}' => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        };
+        let end = from.iter().position(ends).map_or(from.len(), |last| last + 1);
+        &from[..end]
     }
 
     /// How much memory it takes, roughly.
@@ -240,10 +262,21 @@ mod tests {
         assert_eq!(stored.decode()["metadata"], json!({"name": "c", "resourceVersion": "7"}));
         assert!(stored.bytes().starts_with(b"{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\""));
         assert!(stored.body().starts_with(b"\"metadata\":{"));
+        assert_eq!(stored.metadata(), b"{\"resourceVersion\":\"7\",\"name\":\"c\"}");
         let later = stored.at(12345);
         assert_eq!(later.decode()["metadata"]["resourceVersion"], "12345");
         assert_eq!(later.decode()["data"], object["data"]);
         assert_eq!((later.namespace(), later.name()), ("n", "c"));
+    }
+
+    #[test]
+    fn metadata_is_found_whatever_is_in_it() {
+        let annotations = json!({"a": "}{\"\\", "b\\": "\\\"}", "c": ""});
+        let metadata = json!({"resourceVersion": "3", "name": "n", "annotations": annotations, "ownerReferences": [{"uid": "u"}]});
+        let object = json!({"kind": "T", "apiVersion": "v1", "metadata": metadata, "spec": {"metadata": {}}});
+        let stored = Draft::new(&object, Terms::default()).at("n".into(), 3);
+        let found: serde_json::Value = serde_json::from_slice(stored.metadata()).unwrap();
+        assert_eq!(found, metadata);
     }
 
     #[test]

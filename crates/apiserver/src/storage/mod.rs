@@ -16,7 +16,7 @@ use async_trait::async_trait;
 pub use self::{
     changes::{Changes, Teller},
     encoded::{Draft, Object, Terms},
-    snapshot::{Compacted, Event, EventType, Snapshot, line as event_line},
+    snapshot::{Compacted, Event, EventType, Snapshot, line as event_line, line_of as event_line_of},
 };
 
 /// What a writer takes for granted about the object under a key.

@@ -213,11 +213,16 @@ impl Event {
 
 /// A line of a watch.
 pub fn line(event_type: EventType, object: &[u8]) -> Bytes {
-    let mut line = Vec::with_capacity(object.len() + 40);
+    line_of(event_type, &[object])
+}
+
+/// A line of a watch about an object that is written in parts, one behind the other.
+pub fn line_of(event_type: EventType, object: &[&[u8]]) -> Bytes {
+    let mut line = Vec::with_capacity(object.iter().map(|part| part.len()).sum::<usize>() + 40);
     line.extend_from_slice(b"{\"type\":\"");
     line.extend_from_slice(event_type.as_str().as_bytes());
     line.extend_from_slice(b"\",\"object\":");
-    line.extend_from_slice(object);
+    object.iter().for_each(|part| line.extend_from_slice(part));
     line.extend_from_slice(b"}\n");
     line.into()
 }

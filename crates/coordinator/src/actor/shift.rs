@@ -14,6 +14,8 @@ impl Actor {
         if !self.post.has_gained() {
             return;
         }
+        // What others serve now, they remember and measure.
+        self.entry.desk.lock().keep_only(|key| self.post.serves(key));
         let is_gained = self.post.take_gained();
         let tables = Arc::clone(&self.tables);
         let view = View::new(Arc::clone(&tables), now);

@@ -36,6 +36,7 @@ mod cluster;
 mod flags;
 mod logs;
 mod manifests;
+mod options;
 mod program;
 mod signals;
 
@@ -48,7 +49,7 @@ pub use self::cluster::{ClusterFlags, ConnectError};
 pub use self::flags::{Flags, METRICS_ADDRESS, MetricsAddress, Place, ShardBy};
 pub use self::logs::{LogError, LogFormat, start_logs};
 pub use self::manifests::{Manifests, label};
-pub use self::program::{Program, run};
+pub use self::program::{Program, run, run_observers};
 pub use self::signals::shutdown_on_signals;
 use crate::monitoring::Monitoring;
 use crate::{BoxError, Coordinator, RunError};

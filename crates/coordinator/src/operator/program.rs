@@ -4,18 +4,20 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use kube::Client;
 use serde_json::{Value, json};
 
 use super::{Flags, LogFormat, Manifests, OperatorError, label, start_logs};
-use crate::{BoxError, Coordinator, ObserverSpec};
+use crate::{BoxError, Coordinator, Observer, ObserverSpec};
 
 /// A program that is nothing but an operator.
 #[derive(Clone, Debug)]
 pub struct Program {
     name: &'static str,
     definitions: Vec<Value>,
+    /// With which arguments it is installed.
+    arguments: Vec<String>,
 }
 
 #[derive(Debug, Parser)]
@@ -59,10 +61,15 @@ pub async fn run<E: Into<BoxError>>(
     Program::new(name).run(add).await
 }
 
+/// The whole main of an operator that is a list of observers, as [`run`]: with a flag for each of their options.
+pub async fn run_observers(name: &'static str, observers: &[&'static dyn Observer]) -> ExitCode {
+    Program::new(name).run_observers(observers).await
+}
+
 impl Program {
     /// A program of this name: so it is called in its help, in Kubernetes Events and Leases, and in the cluster.
     pub fn new(name: &'static str) -> Self {
-        Self { name, definitions: Vec::new() }
+        Self { name, definitions: Vec::new(), arguments: Vec::new() }
     }
 
     /// Installs these objects first, such as the definitions of custom resources that it serves.
@@ -75,7 +82,31 @@ impl Program {
     /// Does what the command line says, as [`run`].
     pub async fn run<E: Into<BoxError>>(self, add: impl FnOnce(&Coordinator) -> Result<(), E>) -> ExitCode {
         let matches = CommandLine::command().name(self.name).get_matches();
-        let end = match CommandLine::from_arg_matches(&matches) {
+        self.end(&matches, add).await
+    }
+
+    /// Does what the command line says with a list of observers, as [`run_observers`].
+    pub async fn run_observers(mut self, observers: &[&'static dyn Observer]) -> ExitCode {
+        let specs = || observers.iter().map(Observer::spec);
+        let command = CommandLine::command().name(self.name);
+        let matches = specs().fold(command, |command, spec| command.args(spec.flags())).get_matches();
+        let given: Vec<_> = specs().flat_map(|spec| spec.flags_given(&matches)).collect();
+        self.arguments = given.iter().map(|(flag, text)| format!("--{flag}={text}")).collect();
+        let add = |coordinator: &Coordinator| {
+            observers.iter().try_for_each(|observer| {
+                let given = given.iter().map(|(flag, text)| (&**flag, &**text));
+                coordinator.observe_as(observer.spec().set_by_flags(given)?, *observer)
+            })
+        };
+        self.end(&matches, add).await
+    }
+
+    async fn end<E: Into<BoxError>>(
+        self,
+        matches: &ArgMatches,
+        add: impl FnOnce(&Coordinator) -> Result<(), E>,
+    ) -> ExitCode {
+        let end = match CommandLine::from_arg_matches(matches) {
             Ok(arguments) => self.act(arguments, add).await,
             Err(error) => error.exit(),
         };
@@ -93,7 +124,8 @@ impl Program {
         let name = self.name;
         if let Some(Command::Manifests { image, namespace }) = arguments.command {
             let namespace = namespace.unwrap_or_else(|| name.to_owned());
-            let manifests = self.manifests(&Manifests::new(name, namespace, name, image), add)?;
+            let manifests = Manifests::new(name, namespace, name, image).arguments(self.arguments.clone());
+            let manifests = self.manifests(&manifests, add)?;
             writeln!(io::stdout(), "{manifests:#}")?;
             return Ok(());
         }

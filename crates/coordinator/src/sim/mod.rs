@@ -132,6 +132,8 @@ pub enum Misbehaviour<'a> {
 pub struct ServerFault {
     /// What, for people.
     pub description: String,
+    /// Of what sort it is: faults are counted by it.
+    pub sort: String,
     /// What, for the server, to do it again.
     pub token: String,
 }

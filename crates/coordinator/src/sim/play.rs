@@ -52,6 +52,7 @@ pub(super) struct Script<'a> {
 }
 
 /// What came of it.
+#[derive(Clone)]
 pub(super) struct Run {
     pub(super) state: State,
     pub(super) violations: Vec<String>,
@@ -293,6 +294,17 @@ async fn settle(
         before = state;
     }
     look()
+}
+
+impl Fault {
+    /// Of what sort it is, as faults are counted.
+    pub fn sort(&self) -> &str {
+        match &self.0 {
+            Wrong::Server(fault) => &fault.sort,
+            Wrong::Panic { .. } => "an observer panics",
+            Wrong::Replica(trouble) => trouble.sort(),
+        }
+    }
 }
 
 impl fmt::Display for Fault {

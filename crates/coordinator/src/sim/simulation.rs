@@ -1,6 +1,7 @@
 //! Playing seeds: with faults beside without, many of them, and the shortest way to a failure.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
+use std::ops::{AddAssign, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -21,12 +22,14 @@ pub struct Simulation<S> {
 }
 
 /// What came of a seed that did not fail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// How many requests there were in the disturbed run.
     pub requests: u64,
     /// How many faults there were.
     pub faults: u64,
+    /// How many there were of each [sort](Fault::sort).
+    pub faults_by_sort: BTreeMap<String, u64>,
 }
 
 /// What came of many seeds.
@@ -44,6 +47,26 @@ pub struct Exploration {
 struct Judged {
     reasons: Vec<String>,
     run: Run,
+}
+
+impl Report {
+    fn of(run: &Run) -> Self {
+        let mut faults_by_sort = BTreeMap::new();
+        for fault in &run.faults {
+            *faults_by_sort.entry(fault.sort().to_owned()).or_default() += 1;
+        }
+        Self { requests: run.requests, faults: run.faults.len() as u64, faults_by_sort }
+    }
+}
+
+impl AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.faults += other.faults;
+        for (sort, count) in other.faults_by_sort {
+            *self.faults_by_sort.entry(sort).or_default() += count;
+        }
+    }
 }
 
 impl<S: Scenario> Simulation<S> {
@@ -67,8 +90,7 @@ impl<S: Scenario> Simulation<S> {
         let steps = self.steps(seed);
         let judged = self.judge(seed, &steps, Faults::Seeded, false)?;
         if judged.reasons.is_empty() {
-            let faults = judged.run.faults.len() as u64;
-            return Ok(Report { requests: judged.run.requests, faults });
+            return Ok(Report::of(&judged.run));
         }
         Err(self.shrunk(seed, steps, judged.run.faults))
     }
@@ -105,10 +127,7 @@ impl<S: Scenario> Simulation<S> {
                         let mut result = result.lock();
                         result.seeds += 1;
                         match checked {
-                            Ok(report) => {
-                                result.total.requests += report.requests;
-                                result.total.faults += report.faults;
-                            }
+                            Ok(report) => result.total += report,
                             Err(failure) => {
                                 failed.store(true, Ordering::Relaxed);
                                 result.failure.get_or_insert(failure);
@@ -136,14 +155,30 @@ impl<S: Scenario> Simulation<S> {
         faults: Faults<'_>,
         writes: bool,
     ) -> Result<Judged, Box<Failure>> {
-        let script = Script { seed, steps, faults: Faults::None, expected: None, writes: false };
-        let calm = self.play(script)?;
+        let calm = self.calm(seed, steps)?;
+        self.judge_beside(&calm, seed, steps, faults, writes)
+    }
+
+    /// Plays steps without faults.
+    fn calm(&self, seed: u64, steps: &[Step]) -> Result<Run, Box<Failure>> {
+        self.play(Script { seed, steps, faults: Faults::None, expected: None, writes: false })
+    }
+
+    /// Plays steps with faults, and says what is wrong beside a run without.
+    fn judge_beside(
+        &self,
+        calm: &Run,
+        seed: u64,
+        steps: &[Step],
+        faults: Faults<'_>,
+        writes: bool,
+    ) -> Result<Judged, Box<Failure>> {
         if !calm.violations.is_empty() {
             let reasons = calm.violations.iter().map(|violation| format!("without any fault: {violation}"));
-            return Ok(Judged { reasons: reasons.collect(), run: calm });
+            return Ok(Judged { reasons: reasons.collect(), run: calm.clone() });
         }
         let expected: &State = &calm.state;
-        let run = self.play(Script { faults, expected: Some(expected), writes, ..script })?;
+        let run = self.play(Script { seed, steps, faults, expected: Some(expected), writes })?;
         let mut reasons = run.violations.clone();
         reasons.extend(expected.differences(&run.state));
         Ok(Judged { reasons, run })
@@ -170,12 +205,21 @@ impl<S: Scenario> Simulation<S> {
             let judged = self.judge(seed, steps, Faults::These(faults), false);
             judged.map_or(true, |judged| !judged.reasons.is_empty())
         };
+        // The same steps end the same without faults: that is played once.
+        let with_less = |steps: &[Step], faults: Vec<Fault>, budget: &mut usize| match self.calm(seed, steps)
+        {
+            Ok(calm) => shrink(faults, budget, |faults| {
+                let judged = self.judge_beside(&calm, seed, steps, Faults::These(faults), false);
+                judged.map_or(true, |judged| !judged.reasons.is_empty())
+            }),
+            Err(_) => faults,
+        };
         let (mut steps, mut faults) = (steps, faults);
         // Only if the list of what went wrong brings it about, which it does unless the server forgets.
         if budget > 0 && fails(&steps, &faults) {
-            faults = shrink(faults, &mut budget, |faults| fails(&steps, faults));
+            faults = with_less(&steps, faults, &mut budget);
             steps = shrink(steps, &mut budget, |steps| fails(steps, &faults));
-            faults = shrink(faults, &mut budget, |faults| fails(&steps, faults));
+            faults = with_less(&steps, faults, &mut budget);
         }
         let last = self.judge(seed, &steps, Faults::These(&faults), true);
         let (reasons, journal) = match last {

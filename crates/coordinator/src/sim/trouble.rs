@@ -140,6 +140,21 @@ fn spans(random: &Random, count: u64, longest: Duration, within: Duration) -> Ve
     spans
 }
 
+impl Trouble {
+    /// Of what sort it is, as faults are counted.
+    pub(super) fn sort(&self) -> &'static str {
+        match &self.what {
+            What::Crash(Crash { gently: false, .. }) => "a replica crashes",
+            What::Crash(Crash { gently: true, .. }) => "a replica is shut down",
+            What::Pause(Pause { suspends: false, .. }) => "a replica is paused",
+            What::Pause(Pause { suspends: true, .. }) => "a replica is suspended",
+            What::Slow(_) => "a clock is slow",
+            What::Cut(_) => "a replica is cut off",
+            What::Far(_) => "a replica is far away",
+        }
+    }
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "replica-{}: ", self.replica)?;

@@ -79,8 +79,7 @@ whatever happens while xebec is down. While something that must be there is miss
 `reload.xebec.dev/held` says for what it waits.";
 const STATES: &str =
     "`new`: not looked at yet; `observed`: no change so far; `rolled out`; `held`: something is missing.";
-/// How much of a hash a column shows.
-const HASH_SHOWN: usize = 12;
+const LAST: &str = "How long ago that was written: that it was rolled out, held or observed.";
 /// What it counts: a rollout by what has changed, and how many Deployments wait.
 const CHANGED: &[&str] = &["ConfigMap", "Secret", "both", "unknown"];
 const ROLLOUTS: Metric =
@@ -145,11 +144,7 @@ impl Observer for Reload {
             .option(&SELECTOR)
             .column(Column::new("STATE", STATES, state))
             .column(Column::new("WAITS FOR", "What is missing, so that it is held.", held))
-            .column(Column::new(
-                "CONFIG",
-                "The hash of the configuration that it was last rolled out for.",
-                config,
-            ))
+            .column(Column::last_written("LAST", LAST, FIELD_MANAGER))
             .metric(&ROLLOUTS)
             .metric(&HELD_BACK)
             .records(
@@ -327,11 +322,6 @@ fn state(deployment: &Deployment, view: &View) -> String {
 
 fn held(deployment: &Deployment, view: &View) -> String {
     State::of(deployment).held.filter(|_| is_served(deployment, view)).unwrap_or_default()
-}
-
-fn config(deployment: &Deployment, view: &View) -> String {
-    let hash = State::of(deployment).config_hash.filter(|_| is_served(deployment, view));
-    hash.map(|hash| hash.chars().take(HASH_SHOWN).collect()).unwrap_or_default()
 }
 
 /// What people are told of a rollout.

@@ -61,6 +61,10 @@ fn the_manifests_apply_and_their_rights_suffice_for_a_reload() {
     let rules = kubectl.run("get clusterrole crew:xebec -o 'jsonpath={.rules[*].resources}'");
     assert!(rules.contains("events"), "{rules}");
     assert!(!observers.said().contains("orbidden"), "{}", observers.said());
+    let rows = asked(&account, &["reload", "list"]);
+    let row: Vec<&str> = rows.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!(row[..4], ["default", "webapp", "rolled", "out"], "{rows}");
+    assert!(row[4].ends_with('s'), "not how long ago that was: {rows}");
     // The rights are no more than those.
     for refused in
         ["delete deployment webapp", "create configmap mine", "get leases", "get pods", "get events"]
@@ -103,7 +107,7 @@ fn plans_and_reasons_are_printed_and_nothing_is_written() {
     }
     let rows = asked(kubectl, &["reload", "list"]);
     let heading: Vec<&str> = rows.lines().next().unwrap().split_whitespace().collect();
-    assert_eq!(heading, ["NAMESPACE", "NAME", "STATE", "WAITS", "FOR", "CONFIG"]);
+    assert_eq!(heading, ["NAMESPACE", "NAME", "STATE", "WAITS", "FOR", "LAST"]);
     assert!(rows.contains("default     webapp   new"), "{rows}");
     let rows: Value = serde_json::from_str(&asked(kubectl, &["reload", "list", "-o", "json"])).unwrap();
     assert_eq!(rows["items"][0]["columns"]["STATE"], "new");

@@ -48,14 +48,27 @@ const FIELDS_KEPT_IN_ANNOTATIONS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
+/// Which annotations of a kind its metadata by itself does not show.
+fn kept_in_annotations(api_version: &str, kind: &str) -> &'static [&'static str] {
+    FIELDS_KEPT_IN_ANNOTATIONS
+        .iter()
+        .find(|(group, own, _)| kind == *own && api_version.starts_with(group))
+        .map_or(&[], |(_, _, kept)| kept)
+}
+
+/// Whether the metadata of an object of this kind is shown just as it is encoded.
+pub fn shows_metadata_as_encoded(api_version: &str, kind: &str, metadata: &[u8]) -> bool {
+    let kept = kept_in_annotations(api_version, kind);
+    let has = |name: &&str| metadata.windows(name.len()).any(|part| part == name.as_bytes());
+    !kept.iter().any(has)
+}
+
 /// The object's metadata as a `PartialObjectMetadata`.
 pub fn partial_object_metadata(object: &Value, version: MetaVersion) -> Value {
     let mut metadata = object.get("metadata").cloned().unwrap_or_else(|| Value::Object(Map::new()));
-    let api_version = text(object, "apiVersion");
-    let kept = FIELDS_KEPT_IN_ANNOTATIONS
-        .iter()
-        .find(|(group, kind, _)| text(object, "kind") == *kind && api_version.starts_with(group));
-    if let (Some((_, _, kept)), Value::Object(metadata)) = (kept, &mut metadata)
+    let kept = kept_in_annotations(text(object, "apiVersion"), text(object, "kind"));
+    if let Value::Object(metadata) = &mut metadata
+        && !kept.is_empty()
         && let Some(Value::Object(annotations)) = metadata.get_mut("annotations")
     {
         annotations.retain(|name, _| !kept.contains(&name.as_str()));
