@@ -32,11 +32,13 @@ pub struct Simulated {
 /// use xebec_apiserver::{Clock, Cluster};
 /// use xebec_coordinator::Coordinator;
 ///
+/// # async fn test() -> Result<(), jiff::Error> {
 /// let cluster = Cluster::with_clock(Clock::still("2026-01-01T00:00:00Z".parse()?));
 /// let clock = xebec_simulated::clock(&cluster);
 /// let coordinator = Coordinator::builder(cluster.client()).clock(clock).build();
 /// cluster.clock().advance(Duration::from_mins(10));
-/// # Ok::<(), jiff::Error>(())
+/// # Ok(())
+/// # }
 /// ```
 pub fn clock(cluster: &Cluster) -> impl xebec_coordinator::Clock + use<> {
     let (now, sleeper) = (cluster.clock().clone(), cluster.clock().clone());
