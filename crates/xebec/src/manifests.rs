@@ -62,12 +62,11 @@ mod tests {
         else {
             panic!("{line:?}")
         };
-        let flags = documents(&arguments, &arguments.observers.chosen().unwrap());
-        let deployment = flags.iter().find(|document| document["kind"] == "Deployment").unwrap();
-        let flags = deployment["spec"]["template"]["spec"]["containers"][0]["args"].clone();
-        let again = flags.as_array().unwrap().iter().map(|flag| flag.as_str().unwrap());
+        let documents = documents(&arguments, &arguments.observers.chosen().unwrap());
+        let container = &documents.last().unwrap()["spec"]["template"]["spec"]["containers"][0];
+        let again = container["args"].as_array().unwrap().iter().map(|flag| flag.as_str().unwrap());
         let again = Arguments::try_parse_from(["xebec"].into_iter().chain(again));
-        let Ok(Arguments { command: Command::Run(run), .. }) = again else { panic!("{flags}") };
+        let Ok(Arguments { command: Command::Run(run), .. }) = again else { panic!("{container}") };
         let chosen = run.observers.chosen().unwrap();
         assert_eq!(chosen[0].spec().options[0].value().to_string(), "tier in (a,b)");
     }

@@ -89,6 +89,9 @@ const LEASE_FAULTS: &[(&[&str], f64, Fault)] = &[
     (WRITES, 0.02, Fault::Delay { milliseconds: 25_000 }),
 ];
 
+/// Kubernetes Events, as the storage names them.
+const EVENTS: &str = "/events";
+
 impl Simulated {
     /// A new cluster.
     pub fn new(seed: u64) -> Self {
@@ -118,7 +121,9 @@ impl Server for Simulated {
 
     fn objects(&self) -> Vec<Value> {
         let snapshot = self.cluster.snapshot();
-        let objects = snapshot.resources().flat_map(|resource| snapshot.range(resource, "", None));
+        // They are many, and tell only what has happened.
+        let resources = snapshot.resources().filter(|resource| &***resource != EVENTS);
+        let objects = resources.flat_map(|resource| snapshot.range(resource, "", None));
         objects.filter(|object| object.revision > self.fresh).map(|object| object.decode()).collect()
     }
 

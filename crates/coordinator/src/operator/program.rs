@@ -89,7 +89,8 @@ impl Program {
     pub async fn run_observers(mut self, observers: &[&'static dyn Observer]) -> ExitCode {
         let specs = || observers.iter().map(Observer::spec);
         let command = CommandLine::command().name(self.name);
-        let matches = specs().fold(command, |command, spec| command.args(spec.flags())).get_matches();
+        let flags = specs().flat_map(|spec| spec.flags()).map(|flag| flag.global(true));
+        let matches = command.args(flags).get_matches();
         let given: Vec<_> = specs().flat_map(|spec| spec.flags_given(&matches)).collect();
         self.arguments = given.iter().map(|(flag, text)| format!("--{flag}={text}")).collect();
         let add = |coordinator: &Coordinator| {
@@ -119,6 +120,7 @@ impl Program {
     async fn act<E: Into<BoxError>>(
         self,
         arguments: CommandLine,
+        options: &[(String, String)],
         add: impl FnOnce(&Coordinator) -> Result<(), E>,
     ) -> Result<(), BoxError> {
         let name = self.name;

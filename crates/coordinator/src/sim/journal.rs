@@ -9,8 +9,8 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::panics::Panics;
-use super::{RuntimeClock, START, Server};
+use super::points::Points;
+use super::{RuntimeClock, START, Server, wording};
 use crate::context::Trace;
 use crate::freshness::Expectation;
 use crate::leadership;
@@ -18,8 +18,14 @@ use crate::probe::Watcher;
 use crate::serve::{Outcome, panic_message};
 use crate::{Clock, Emission, Event, EventRecord, Key, Object, View, Write, WriteError};
 
+/// How the points end at which an observer panics.
+pub(super) const PANICS_HERE: &str = ": panics";
 /// What a panic on purpose says.
 const ON_PURPOSE: &str = "a panic on purpose";
+/// How often an observer panics when it is told of an event, and when it serves a key.
+const PANICS: f64 = 0.004;
+/// What a line of a journal says that tells of a violation.
+pub(super) const VIOLATION: &str = "VIOLATION: ";
 /// How many violations are kept.
 const VIOLATIONS_MAX: usize = 20;
 
@@ -179,13 +185,13 @@ struct Inner {
     faults_told: usize,
     invariants: Vec<Invariant>,
     violations: Vec<String>,
-    panics: Panics,
+    points: Points,
     requests: u64,
     ended: bool,
 }
 
 impl Journal {
-    pub(super) fn new(clock: RuntimeClock, invariants: Vec<Invariant>, panics: Panics, writes: bool) -> Self {
+    pub(super) fn new(clock: RuntimeClock, invariants: Vec<Invariant>, points: Points, writes: bool) -> Self {
         Self {
             clock,
             inner: Mutex::new(Inner {
@@ -194,7 +200,7 @@ impl Journal {
                 faults_told: 0,
                 invariants,
                 violations: Vec::new(),
-                panics,
+                points,
                 requests: 0,
                 ended: false,
             }),
@@ -245,19 +251,24 @@ impl Journal {
     }
 
     pub(super) fn violated(&self, replica: &str, violation: &str) {
-        self.write(replica, || format!("VIOLATION: {violation}"));
+        self.write(replica, || format!("{VIOLATION}{violation}"));
         let mut inner = self.inner.lock();
         if inner.violations.len() < VIOLATIONS_MAX {
             inner.violations.push(format!("{replica}: {violation}"));
         }
     }
 
+    /// Whether something goes wrong here, which it does this `often`; the how many-th time it might have. `point` says
+    /// what, and where.
+    pub(super) fn goes_wrong(&self, point: &str, often: f64) -> Option<u64> {
+        let turn = self.inner.lock().points.decide(point, often)?;
+        self.write("FAULT", || point.to_owned());
+        Some(turn)
+    }
+
     /// Panics if that is what goes wrong here.
     fn may_panic(&self, point: impl FnOnce() -> String) {
-        let point = point();
-        let panics = self.inner.lock().panics.decide(&point);
-        if panics {
-            self.write("FAULT", || format!("{point}: panics"));
+        if self.goes_wrong(&format!("{}{PANICS_HERE}", point()), PANICS).is_some() {
             resume_unwind(Box::new(ON_PURPOSE)); // quietly: the hook of panics is not called
         }
     }
@@ -268,13 +279,14 @@ impl Journal {
         inner.ended = true;
     }
 
-    /// No observer is made to panic any more.
+    /// Nothing goes wrong any more.
     pub(super) fn calm(&self) {
-        self.inner.lock().panics.end();
+        self.inner.lock().points.end();
     }
 
-    pub(super) fn panics(&self) -> Vec<(String, u64)> {
-        self.inner.lock().panics.taken().to_vec()
+    /// What went wrong at points of the run.
+    pub(super) fn went_wrong(&self) -> Vec<(String, u64)> {
+        self.inner.lock().points.taken().to_vec()
     }
 
     pub(super) fn violations(&self) -> Vec<String> {
@@ -330,7 +342,7 @@ impl Requests {
     where
         F: Future<Output = Response<B>>,
     {
-        let what = self.journal.count().then(|| format!("{} {}", request.method(), request.uri()));
+        let what = self.journal.count().then(|| wording::request(request.method(), request.uri()));
         let asked = self.journal.clock.now();
         let response = answer(request).await;
         if let Some(what) = what {

@@ -24,23 +24,35 @@ use super::trouble::{Cut, What};
 use crate::Random;
 use crate::clock::after;
 
+/// How often a process stands still when a write of its has been executed and not answered yet, and for how long at most:
+/// longer than a lease.
+const STALLS: f64 = 0.02;
+const STALL_MAX: Duration = Duration::from_secs(25);
+
 /// The way between a replica and the server. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Way {
     process: ProcessClock,
     cuts: Arc<[Cut]>,
     far: Duration,
+    stalls: bool,
     random: Random,
 }
 
 impl Way {
     /// The way of a replica to which these things happen.
-    pub(super) fn new(process: &ProcessClock, troubles: &[What], random: Random) -> Self {
+    pub(super) fn new(process: &ProcessClock, troubles: &[What], stalls: bool, random: Random) -> Self {
         let cuts =
             troubles.iter().filter_map(|what| if let What::Cut(cut) = what { Some(*cut) } else { None });
         let far =
             troubles.iter().filter_map(|what| if let What::Far(most) = what { Some(*most) } else { None });
-        Self { process: process.clone(), cuts: cuts.collect(), far: far.last().unwrap_or_default(), random }
+        Self {
+            process: process.clone(),
+            cuts: cuts.collect(),
+            far: far.last().unwrap_or_default(),
+            stalls,
+            random,
+        }
     }
 
     /// A client whose requests go this way. What was sent is answered by the server, and told the journal, even when the
@@ -66,7 +78,7 @@ impl Way {
                     let there = way.clone();
                     let written = tokio::spawn(async move {
                         there.travel().await;
-                        write(&server, request, &journal, &name).await
+                        there.write(&server, request, &journal, &name).await
                     });
                     match written.await {
                         Ok(answer) => answer,
@@ -79,6 +91,30 @@ impl Way {
             }
         });
         Client::new(service, namespace)
+    }
+
+    async fn write(
+        &self,
+        server: &Client,
+        request: Request<Body>,
+        journal: &Arc<Journal>,
+        name: &Arc<str>,
+    ) -> Result<Response<Body>, kube::Error> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let see = |answered| {
+            journal.see(name, Moment::Received { method: method.as_str(), path: &path, answered });
+        };
+        see(None);
+        let answer = server.send(request).await;
+        see(answer.as_ref().ok().map(|answer| answer.status().as_u16()));
+        if self.stalls && self.process.runs_for(STALL_MAX) {
+            let point = format!("{name}: stands still before it knows of {method} {path}");
+            if let Some(turn) = journal.goes_wrong(&point, STALLS) {
+                let lasts = STALL_MAX.mul_f64(self.random.fork(&format!("{point} {turn}")).fraction());
+                self.process.stall(lasts, journal, name);
+            }
+        }
+        answer
     }
 
     /// Takes as long as a request, or an answer, takes this time.
@@ -107,22 +143,6 @@ impl Way {
             }
         }
     }
-}
-
-async fn write(
-    server: &Client,
-    request: Request<Body>,
-    journal: &Journal,
-    name: &str,
-) -> Result<Response<Body>, kube::Error> {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let see = |answered| {
-        journal.see(name, Moment::Received { method: method.as_str(), path: &path, answered });
-    };
-    see(None);
-    let answer = server.send(request).await;
-    see(answer.as_ref().ok().map(|answer| answer.status().as_u16()));
-    answer
 }
 
 /// A body of which nothing comes while nothing reaches the process.

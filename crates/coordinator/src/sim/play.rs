@@ -8,10 +8,10 @@ use kube::Client;
 use kube::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{Journal, Lookout, Moment, Requests};
+use super::journal::{Journal, Lookout, Moment, PANICS_HERE, Requests};
 use super::network::Way;
 use super::normal::State;
-use super::panics::Panics;
+use super::points::Points;
 use super::process::ProcessClock;
 use super::trouble::{self, Crash, Trouble, What};
 use super::{Misbehaviour, RuntimeClock, START, Scenario, Server, ServerFault, Step};
@@ -26,7 +26,11 @@ pub struct Fault(pub(super) Wrong);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
     Server(ServerFault),
-    Panic { point: String, turn: u64 },
+    /// At this point of the run, the so many-th time.
+    Point {
+        point: String,
+        turn: u64,
+    },
     Replica(Trouble),
 }
 
@@ -86,11 +90,11 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
     let random = Random::seeded(seed);
     let names: Vec<String> = (0..scenario.replicas()).map(|number| format!("replica-{number}")).collect();
     let within = steps.iter().map(|step| step.after).sum::<Duration>() + FAULTS_AFTER;
-    let (panics, troubles, server_faults) = match script.faults {
-        Faults::None => (Panics::default(), Vec::new(), Vec::new()),
+    let (points, troubles, server_faults) = match script.faults {
+        Faults::None => (Points::default(), Vec::new(), Vec::new()),
         Faults::Seeded => {
             let troubles = trouble::seeded(&random, names.len(), within);
-            (Panics::seeded(&random.fork("panics")), troubles, Vec::new())
+            (Points::seeded(&random.fork("points")), troubles, Vec::new())
         }
         Faults::These(faults) => chosen(faults),
     };
@@ -100,7 +104,7 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
         Faults::Seeded => server.misbehave(Misbehaviour::Seeded(seed), &names),
         Faults::These(_) => server.misbehave(Misbehaviour::Replay(&server_faults), &names),
     }
-    let journal = Arc::new(Journal::new(clock, scenario.invariants(), panics, script.writes));
+    let journal = Arc::new(Journal::new(clock, scenario.invariants(), points, script.writes));
     if script.writes {
         journal.follow(&server);
     }
@@ -114,8 +118,9 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
             _ => None,
         });
         let crashes: Vec<Crash> = crashes.collect();
-        let own = ProcessClock::new(clock, &troubles);
-        let way = Way::new(&own, &troubles, random.fork(&format!("way of {name}")));
+        let own = ProcessClock::new(clock, &troubles, random.fork(&format!("clock of {name}")));
+        let stalls = names.len() > 1;
+        let way = Way::new(&own, &troubles, stalls, random.fork(&format!("way of {name}")));
         let replica = Replica { name, seed, clock, own, way, server: &server, journal: &journal, scenario };
         let stopped = stop.clone();
         let journal = &journal;
@@ -137,8 +142,8 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
         journal.write("FAULT", || "no more".to_owned());
         server.misbehave(Misbehaviour::None, &names);
         journal.calm();
-        let panics = journal.panics().into_iter().map(|(point, turn)| Wrong::Panic { point, turn });
-        faults.extend(panics.chain(troubles.iter().copied().map(Wrong::Replica)).map(Fault));
+        let points = journal.went_wrong().into_iter().map(|(point, turn)| Wrong::Point { point, turn });
+        faults.extend(points.chain(troubles.iter().copied().map(Wrong::Replica)).map(Fault));
         let state = settle(scenario, &*server, &clock, script.expected, &journal).await;
         stop.cancel();
         (state, faults)
@@ -148,16 +153,16 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
     Run { state, violations, faults, requests: journal.requests(), lines: journal.close() }
 }
 
-fn chosen(faults: &[Fault]) -> (Panics, Vec<Trouble>, Vec<ServerFault>) {
-    let (mut panics, mut troubles, mut server) = (Vec::new(), Vec::new(), Vec::new());
+fn chosen(faults: &[Fault]) -> (Points, Vec<Trouble>, Vec<ServerFault>) {
+    let (mut points, mut troubles, mut server) = (Vec::new(), Vec::new(), Vec::new());
     for Fault(wrong) in faults {
         match wrong {
             Wrong::Server(fault) => server.push(fault.clone()),
-            Wrong::Panic { point, turn } => panics.push((point.clone(), *turn)),
+            Wrong::Point { point, turn } => points.push((point.clone(), *turn)),
             Wrong::Replica(trouble) => troubles.push(*trouble),
         }
     }
-    (Panics::these(panics), troubles, server)
+    (Points::these(points), troubles, server)
 }
 
 /// A replica: a coordinator, that crashes and is built anew.
@@ -301,7 +306,8 @@ impl Fault {
     pub fn sort(&self) -> &str {
         match &self.0 {
             Wrong::Server(fault) => &fault.sort,
-            Wrong::Panic { .. } => "an observer panics",
+            Wrong::Point { point, .. } if point.ends_with(PANICS_HERE) => "an observer panics",
+            Wrong::Point { .. } => "a replica stands still before it knows of an answer",
             Wrong::Replica(trouble) => trouble.sort(),
         }
     }
@@ -311,7 +317,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Wrong::Server(fault) => f.write_str(&fault.description),
-            Wrong::Panic { point, turn } => write!(f, "{point} (number {turn}): panics"),
+            Wrong::Point { point, turn } => write!(f, "{point} (number {turn})"),
             Wrong::Replica(trouble) => write!(f, "{trouble}"),
         }
     }

@@ -7,13 +7,16 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 
 use super::journal::{Journal, Moment};
 use super::trouble::{Pause, What};
 use super::{RuntimeClock, START};
-use crate::Clock;
 use crate::clock::after;
+use crate::{Clock, Random};
 
+/// How long a process that wakes from a pause takes for each thing that it was at, at most: they come in any order.
+const WAKING_MAX: Duration = Duration::from_millis(30);
 /// How many thousandths of a second are a whole one.
 const WHOLE: u32 = 1000;
 
@@ -23,21 +26,25 @@ pub(super) struct ProcessClock {
     base: RuntimeClock,
     /// Its thousandths of a second a second.
     rate: u32,
-    /// In order, and apart.
-    pauses: Arc<[Pause]>,
+    /// Apart from each other.
+    pauses: Arc<Mutex<Vec<Pause>>>,
+    random: Random,
 }
 
 impl ProcessClock {
     /// The clock of a replica to which these things happen.
-    pub(super) fn new(base: RuntimeClock, troubles: &[What]) -> Self {
+    pub(super) fn new(base: RuntimeClock, troubles: &[What], random: Random) -> Self {
         let rates =
             troubles.iter().filter_map(|what| if let What::Slow(rate) = what { Some(*rate) } else { None });
         let pauses = troubles
             .iter()
             .filter_map(|what| if let What::Pause(pause) = what { Some(*pause) } else { None });
-        let mut pauses: Vec<Pause> = pauses.collect();
-        pauses.sort_by_key(|pause| pause.at);
-        Self { base, rate: rates.last().unwrap_or(WHOLE), pauses: pauses.into() }
+        Self {
+            base,
+            rate: rates.last().unwrap_or(WHOLE),
+            pauses: Arc::new(Mutex::new(pauses.collect())),
+            random,
+        }
     }
 
     /// For how long the run has lasted, by no clock of a process.
@@ -49,13 +56,14 @@ impl ProcessClock {
     pub(super) fn paused_until(&self) -> Option<Duration> {
         let now = self.elapsed();
         let now_paused = |pause: &&Pause| pause.at <= now && now < pause.at + pause.lasts;
-        self.pauses.iter().filter(now_paused).map(|pause| pause.at + pause.lasts).max()
+        self.pauses.lock().iter().filter(now_paused).map(|pause| pause.at + pause.lasts).max()
     }
 
     /// Completes when the process is not paused.
     pub(super) async fn awake(&self) {
         while let Some(end) = self.paused_until() {
             self.base.sleep_until(after(START, end)).await;
+            self.base.sleep(WAKING_MAX.mul_f64(self.random.fraction())).await;
         }
     }
 
@@ -71,7 +79,8 @@ impl ProcessClock {
 
     /// Tells the journal when the process is paused and when it goes on.
     pub(super) async fn tell_pauses(&self, journal: &Journal, name: &str) {
-        for pause in self.pauses.iter() {
+        let pauses = self.pauses.lock().clone();
+        for pause in pauses {
             self.base.sleep_until(after(START, pause.at)).await;
             journal.see(name, Moment::Paused);
             self.base.sleep_until(after(START, pause.at + pause.lasts)).await;
@@ -79,11 +88,28 @@ impl ProcessClock {
         }
     }
 
+    /// Whether no pause begins or goes on within so long.
+    pub(super) fn runs_for(&self, duration: Duration) -> bool {
+        let now = self.elapsed();
+        !self.pauses.lock().iter().any(|pause| pause.at <= now + duration && now <= pause.at + pause.lasts)
+    }
+
+    /// Stands still from now on, for a while.
+    pub(super) fn stall(&self, lasts: Duration, journal: &Arc<Journal>, name: &Arc<str>) {
+        self.pauses.lock().push(Pause { at: self.elapsed(), lasts, suspends: false });
+        journal.see(name, Moment::Paused);
+        let (clock, journal, name) = (self.clone(), Arc::clone(journal), Arc::clone(name));
+        tokio::spawn(async move {
+            clock.base.sleep(lasts).await;
+            journal.see(&name, Moment::Resumed);
+        });
+    }
+
     /// What is to be seen of the time passed: of a pause, its beginning.
     fn seen(&self) -> Duration {
         let now = self.elapsed();
         let during = |pause: &&Pause| pause.at <= now && now < pause.at + pause.lasts;
-        self.pauses.iter().filter(during).map(|pause| pause.at).min().unwrap_or(now)
+        self.pauses.lock().iter().filter(during).map(|pause| pause.at).min().unwrap_or(now)
     }
 
     fn scaled(&self, real: Duration) -> Duration {
@@ -98,7 +124,8 @@ impl Clock for ProcessClock {
 
     fn steady(&self) -> Duration {
         let seen = self.seen();
-        let slept = self.pauses.iter().filter(|pause| pause.suspends && pause.at < seen);
+        let pauses = self.pauses.lock();
+        let slept = pauses.iter().filter(|pause| pause.suspends && pause.at < seen);
         self.scaled(seen.saturating_sub(slept.map(|pause| pause.lasts).sum()))
     }
 
@@ -133,7 +160,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_clock_goes_at_its_rate_and_stands_still_in_a_pause() {
         let base = RuntimeClock::new(START);
-        let clock = ProcessClock::new(base, &[What::Slow(500), pause(20, 10, true)]);
+        let clock = ProcessClock::new(base, &[What::Slow(500), pause(20, 10, true)], Random::seeded(1));
         let at = |clock: &ProcessClock| clock.now().duration_since(START).as_secs();
         let begin = clock.steady();
         let passed = |clock: &ProcessClock| clock.steady().saturating_sub(begin).as_secs();

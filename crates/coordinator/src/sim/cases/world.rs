@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::super::journal::{Journal, Lookout, Moment, Requests};
-use super::super::panics::Panics;
 use super::super::play::attempt;
+use super::super::points::Points;
 use super::super::{Misbehaviour, RuntimeClock, START, Server, invariants};
 use super::Settings;
 use super::expected::differences;
@@ -77,7 +77,7 @@ impl<'a> World<'a> {
         server.misbehave(Misbehaviour::None, &[]);
         let told = Told::new(settings.tellers.clone());
         let rules = vec![told.listener(), invariants::reads_own_writes(), invariants::serves_one_at_a_time()];
-        let journal = Arc::new(Journal::new(clock, rules, Panics::default(), false));
+        let journal = Arc::new(Journal::new(clock, rules, Points::default(), false));
         let user = server.client(USER, Requests::new(USER, &journal));
         Self {
             settings,
