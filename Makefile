@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test ci lint doc bench bench-smoke bench-coordinator bench-coordinator-smoke simulate conformance kubectl clean
+.PHONY: help run test ci lint doc bench bench-smoke bench-coordinator bench-coordinator-smoke simulate mutants conformance kubectl clean
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -43,6 +43,9 @@ bench-smoke: ## the same benchmark on a development build, small: that it works,
 simulate: ## plays SEEDS seeds (500) of faults against everything of ours; prints the shortest trace of one that fails (SIMULATE_FLAGS adds flags)
 	$(CARGO) build --locked --release --package xebec-sim
 	$(TARGET)/release/xebec-sim --seeds $(or $(SEEDS),500) $(SIMULATE_FLAGS)
+
+mutants: ## breaks rules of the coordinator, one at a time, and shows the seed that finds each (MUTANTS names some)
+	$(CARGO) xtask mutants $(MUTANTS)
 
 bench-coordinator: ## measures the coordinator beside kube-rs, on one server; exits non-zero where a bar is missed (BENCH_FLAGS adds flags)
 	$(CARGO) build --locked --release --package xebec --package xebec-bench-coordinator

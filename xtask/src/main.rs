@@ -5,6 +5,7 @@ use std::{env, path::PathBuf, process::ExitCode};
 use anyhow::{Result, bail};
 
 mod columns;
+mod mutants;
 mod tables;
 mod test;
 mod texts;
@@ -25,6 +26,7 @@ fn run() -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let embedded = root().join("crates/apiserver/data");
     match words.as_slice() {
+        ["mutants", names @ ..] => mutants::run(&root(), names),
         ["tables"] => tables::write_rust(&root()),
         ["tables", facts, data] => {
             tables::generate(&PathBuf::from(facts), &PathBuf::from(data), &embedded)?;
@@ -40,6 +42,7 @@ fn run() -> Result<()> {
         ["test", arguments @ ..] => test::run(&root(), arguments),
         _ => bail!(
             "usage: cargo xtask tidy [--explain]\n       cargo xtask test [CARGO TEST ARGUMENTS]\n       \
+             cargo xtask mutants [NAMES]\n       \
              cargo xtask tables [FACTS.json DATA_DIR]\n       \
              cargo xtask texts FACTS.json\n       cargo xtask columns"
         ),

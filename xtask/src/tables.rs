@@ -22,7 +22,7 @@ pub fn write_rust(root: &Path) -> Result<()> {
     let path = root.join(CRATE).join("src/kinds/table/rows.rs");
     fs::write(&path, rows::text(root)?).with_context(|| format!("write {}", path.display()))?;
     // Only the API server itself knows how objects are stored: its test that compares them writes them when told to.
-    let status = test::cargo(root)
+    let status = test::cargo(root, "test")
         .args(["--package", "xebec-apiserver", "--lib", "the_table_is_what_would_be_stored_of_the_facts"])
         .env("XEBEC_TABLES", "write")
         .status()

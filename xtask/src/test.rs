@@ -21,7 +21,7 @@ struct Count {
 /// # Errors
 /// Where a test failed, the build did, or nothing ran.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<()> {
-    let mut command = cargo(root);
+    let mut command = cargo(root, "test");
     command.arg("--no-fail-fast");
     if !arguments.iter().any(|argument| matches!(*argument, "-p" | "--package")) {
         command.arg("--workspace");
@@ -37,10 +37,10 @@ pub fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// `cargo test`, as if it were not we who start it.
-pub fn cargo(root: &Path) -> Command {
+/// `cargo test`, or another of its commands, as if it were not we who start it.
+pub fn cargo(root: &Path, what: &str) -> Command {
     let mut command = Command::new("cargo");
-    command.args(["test", "--locked"]).current_dir(root);
+    command.args([what, "--locked"]).current_dir(root);
     // What cargo has told us of ourselves is not for the cargo that we start: build scripts that watch these variables
     // (ring's does) would run again, and all that depends on them.
     for (name, _) in env::vars_os().filter(|(name, _)| is_of_this_package(&name.to_string_lossy())) {

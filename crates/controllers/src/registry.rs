@@ -1,4 +1,9 @@
 //! The one list of all controllers.
+//!
+//! Unlike that of the observers it cannot be a list of `&dyn Observer`: the garbage collector and the namespace controller
+//! ask the server what it serves, and so are reconcilers; the publisher of root certificates is given them; and the
+//! scheduler keeps what it has computed of each Pod across all keys (`scheduler::memo`), a cache whose loss changes nothing but
+//! time, which what an observer remembers, key by key, cannot be.
 
 use std::fmt;
 

@@ -5,6 +5,7 @@
 
 mod faults;
 mod handover;
+mod holding;
 mod shift;
 
 use std::collections::BTreeSet;
@@ -48,6 +49,9 @@ pub(crate) struct Actor {
     /// For subscriptions that left the shared watch.
     catching_up: JoinSet<Source>,
     behind: BTreeSet<Source>,
+    /// Asking the server whether there is more to be seen of the observer's own writes, since the time that comes out.
+    asking: JoinSet<Timestamp>,
+    agreed: Option<Timestamp>,
     /// Kubernetes Events about the observer itself that are being recorded.
     reports: JoinSet<()>,
     started: bool,
@@ -92,6 +96,8 @@ impl Actor {
             workers: JoinSet::new(),
             catching_up: JoinSet::new(),
             behind: BTreeSet::new(),
+            asking: JoinSet::new(),
+            agreed: None,
             reports: JoinSet::new(),
             started: false,
             took_over: None,
@@ -136,6 +142,7 @@ impl Actor {
                     }
                     Err(error) => tracing::error!(observer = %self.entry.spec.name, %error, "catching up failed"),
                 },
+                Some(asked) = self.asking.join_next() => self.agreed = asked.ok(),
                 Some(_) = self.reports.join_next() => {}
                 () = self.signal.notified() => {}
                 () = self.post.changed() => {}
@@ -144,6 +151,7 @@ impl Actor {
         }
         self.workers.shutdown().await;
         self.catching_up.shutdown().await;
+        self.asking.shutdown().await;
         self.entry.subscriptions.store(None);
         self.entry.view.store(None);
         self.entry.desk.lock().clear();
@@ -178,15 +186,7 @@ impl Actor {
             }
             None => {}
         }
-        let overdue = {
-            let mut desk = self.entry.desk.lock();
-            let overdue = desk.fire(now);
-            desk.release(&self.tables, now);
-            overdue
-        };
-        for key in overdue {
-            tracing::warn!(observer = %self.entry.spec.name, %key, "serving it though its own writes are not seen");
-        }
+        self.let_go(now);
         self.start_workers(now);
     }
 
@@ -217,6 +217,7 @@ impl Actor {
         if !is_new {
             return;
         }
+        let took_over = self.took_over.is_some();
         if let Some(inheritance) = self.took_over.take() {
             let all: Vec<Event> = everything(&tables).collect();
             self.index(&mut tables, &all, now).await;
@@ -229,6 +230,9 @@ impl Actor {
             there.extend(everything(&tables));
         }
         self.tables = Arc::new(tables);
+        if again || took_over {
+            self.entry.desk.lock().keep_only(|key| self.tables.find(key).is_some());
+        }
         self.entry.view.store(Some(Arc::clone(&self.tables)));
         self.tell(events, false, now).await;
         self.tell(there, true, now).await;
@@ -315,7 +319,8 @@ impl Actor {
                 continue;
             };
             let mut events = self.payloads.take(&key);
-            let view = View::new(Arc::clone(&self.tables), now);
+            let kept = self.entry.desk.lock().kept(&key);
+            let view = View::new(Arc::clone(&self.tables), now).with_kept(kept);
             pending::refresh(&mut events, view.object(&key));
             if events.is_empty()
                 && matches!(&*self.entry.behaviour, Behaviour::Callback(_))
@@ -326,6 +331,7 @@ impl Actor {
             let cx = Context::new(
                 Arc::clone(&self.runtime),
                 Arc::clone(&self.entry),
+                Some(key.clone()),
                 view,
                 serving.permit.clone(),
             );
@@ -352,6 +358,7 @@ impl Actor {
         let (verdict, error) = match outcome {
             Outcome::Done(action) => {
                 let again = self.payloads.told(&key);
+                self.entry.desk.lock().keep(&key, trace.kept, &self.tables);
                 (Verdict::Done { again, requeue_after: action.requeue_after }, None)
             }
             Outcome::Failed(error) => {

@@ -26,6 +26,9 @@ const UNOWNED: &[&str] = &[
 
 /// Whether applying these fields as `manager` would leave the object as it is.
 pub(crate) fn is_applied(object: &Object, fields: &Value, manager: &str, subresource: Option<&str>) -> bool {
+    if !is_conditioned_on(fields, object) {
+        return false;
+    }
     let (Ok(current), Some(stated)) = (object.to_value(), stated(fields)) else { return false };
     let stands = current.pointer("/metadata/managedFields").and_then(Value::as_array);
     let owned = stands.into_iter().flatten().find(|entry| {
@@ -42,8 +45,15 @@ pub(crate) fn is_applied(object: &Object, fields: &Value, manager: &str, subreso
     }
 }
 
+/// Whether the conditions that an apply names, if any, are met by this state of the object; else it is to be refused.
+pub(crate) fn is_conditioned_on(fields: &Value, object: &Object) -> bool {
+    let is =
+        |field: &str, value: &str| fields["metadata"][field].as_str().is_none_or(|wanted| wanted == value);
+    is("uid", object.uid()) && is("resourceVersion", object.resource_version())
+}
+
 /// The fields stated of which somebody becomes the owner.
-fn stated(fields: &Value) -> Option<Map<String, Value>> {
+pub(crate) fn stated(fields: &Value) -> Option<Map<String, Value>> {
     let mut stated = fields.as_object()?.clone();
     stated.remove("apiVersion");
     stated.remove("kind");
@@ -175,6 +185,8 @@ mod tests {
         let changes: &[(&str, Change, bool)] = &[
             ("the same", |_| {}, true),
             ("with its uid", |value| value["metadata"]["uid"] = "u".into(), true),
+            ("with another's uid", |value| value["metadata"]["uid"] = "v".into(), false),
+            ("of another state", |value| value["metadata"]["resourceVersion"] = "1".into(), false),
             ("another value", |value| value["spec"]["replicas"] = 4.into(), false),
             ("one more, that others own", |value| value["spec"]["paused"] = false.into(), false),
             ("one more label", |value| value["metadata"]["labels"]["other"] = "x".into(), false),

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::names::{is_name, is_subdomain};
 use crate::{DecodeError, Object, Write};
@@ -25,7 +25,7 @@ const MESSAGE_CHARS_MAX: usize = 32_768;
 /// - [`changed`](Self::changed): the whole list for an update of the status; none if nothing changed.
 ///
 /// ```
-/// use serde_json::json;
+/// use serde_json::{Value, json};
 /// use xebec_coordinator::{Conditions, Kind, Object, Truth};
 ///
 /// let widget = Object::from_value(&Kind::named("example.com", "v1", "Widget", "widgets"), &json!({
@@ -196,30 +196,37 @@ impl Conditions {
         Ok((self.list != self.before).then(|| self.list.clone()))
     }
 
-    /// The conditions stated, for an apply of a status that has more fields than these: an observer has to apply all that
-    /// it owns at once, or it drops the rest.
-    ///
-    /// ```
-    /// # use serde_json::json;
-    /// # use xebec_coordinator::*;
-    /// # fn f(key: Key, conditions: &Conditions) -> Result<Write, BoxError> {
-    /// let status = json!({"replicas": 3, "conditions": conditions.stated()?});
-    /// # Ok::<_, BoxError>(
-    /// Write::apply_value(key, json!({"status": status})).on("status").force()
-    /// # )
-    /// # }
-    /// ```
+    /// The conditions stated. [`apply_with`](Self::apply_with) writes them with the rest of a status: an observer has to
+    /// apply all that it owns at once, or it drops the rest.
     pub fn stated(&self) -> Result<Vec<&Condition>, ConditionError> {
         self.check()?;
         Ok(self.stated.iter().filter_map(|stated| self.get(stated)).collect())
     }
 
     /// Applies the conditions stated to the status of the object that they are of, with force: nobody else has a say in
-    /// them. It is left out of the plan where the view shows it to be applied already, for which the watch has to keep
-    /// [who owns which field](crate::Watch::with_managed_fields).
+    /// them. Stated in every turn, it is sent where it changes something, see [`Context::write`](crate::Context::write).
     pub fn apply(&self, object: &Object) -> Result<Write, ConditionError> {
-        let status = json!({"status": {"conditions": self.stated()?}});
-        Ok(Write::apply_value(object.key().clone(), status).on("status").force())
+        self.apply_with(object, json!({}))
+    }
+
+    /// The same, in one write with the other fields of the status that the observer owns.
+    ///
+    /// ```
+    /// # use serde_json::{Value, json};
+    /// # use xebec_coordinator::*;
+    /// # fn f(object: &Object, now: jiff::Timestamp) -> Result<Write, BoxError> {
+    /// let mut conditions = Conditions::of(object, now)?;
+    /// conditions.set("Ready", true, "AllReady", "3 of 3 pods are ready");
+    /// Ok(conditions.apply_with(object, json!({"observedGeneration": object.generation(), "readyReplicas": 3}))?)
+    /// # }
+    /// ```
+    pub fn apply_with(&self, object: &Object, mut status: Value) -> Result<Write, ConditionError> {
+        let Value::Object(fields) = &mut status else {
+            let why = "the other fields of the status must be an object".to_owned();
+            return Err(ConditionError { condition: "(none)".to_owned(), why });
+        };
+        fields.insert("conditions".to_owned(), json!(self.stated()?));
+        Ok(Write::apply_to(object, json!({ "status": status })).on("status").force())
     }
 
     fn check(&self) -> Result<(), ConditionError> {
@@ -334,6 +341,27 @@ mod tests {
         );
         conditions.remove("Degraded");
         assert_eq!(conditions.changed().unwrap().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn they_are_written_with_the_rest_of_the_status_in_one() {
+        let value = json!({"metadata": {"name": "w", "uid": "u", "generation": 2}});
+        let object =
+            Object::from_value(&crate::Kind::named("example.com", "v1", "Widget", "widgets"), &value);
+        let object = object.unwrap();
+        let mut conditions = Conditions::of(&object, at(9)).unwrap();
+        conditions.set("Ready", true, "Up", "");
+        let write = conditions.apply_with(&object, json!({"replicas": 3})).unwrap();
+        assert_eq!(write.to_string(), "apply Widget.example.com w/status");
+        let crate::Operation::Patch(crate::Patch::Apply { fields, force: true }) = write.operation else {
+            panic!("with force");
+        };
+        assert_eq!(fields["metadata"], json!({"name": "w", "uid": "u"}), "of this very object");
+        assert_eq!(fields["status"]["replicas"], 3);
+        assert_eq!(fields["status"]["conditions"], json!([condition("Ready", "True", "Up", "", 2, 9)]));
+        assert!(conditions.apply_with(&object, json!([])).is_err());
+        conditions.set("Ready", true, "", "");
+        assert!(conditions.apply_with(&object, json!({})).is_err(), "what is wrong with them stays so");
     }
 
     #[test]

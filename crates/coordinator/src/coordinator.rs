@@ -156,6 +156,13 @@ impl Coordinator {
         self.add(observer.spec(), Behaviour::Observer(Box::new(observer)))
     }
 
+    /// Adds an observer with another spec than its own: with [options set](ObserverSpec::set), with another concurrency.
+    ///
+    /// Of a spec of another name or without what its plans look at, it would be told the wrong things.
+    pub fn observe_as(&self, spec: ObserverSpec, observer: impl Observer) -> Result<(), AddError> {
+        self.add(spec, Behaviour::Observer(Box::new(observer)))
+    }
+
     /// Adds a reconciler, before or while the coordinator runs.
     pub fn reconcile(&self, reconciler: impl Reconciler) -> Result<(), AddError> {
         self.add(reconciler.spec(), Behaviour::Reconciler(Box::new(reconciler)))
@@ -265,7 +272,8 @@ impl Coordinator {
             return Err(PlanError::MakesNoPlans(observer.to_owned()));
         };
         let tables = entry.view.load_full().ok_or_else(|| PlanError::NotSynced(observer.to_owned()))?;
-        let view = View::new(tables, self.runtime.clock.now());
+        let kept = entry.desk.lock().kept(key);
+        let view = View::new(tables, self.runtime.clock.now()).with_kept(kept);
         planning::plan(&**pure, &entry.spec, key, &view)
             .map_err(|source| PlanError::Failed { key: key.clone(), source })
     }
@@ -321,8 +329,8 @@ impl Coordinator {
     /// that followed from it has been done: no event undelivered, no key queued or held, no write in flight.
     ///
     /// Keys that wait for a time (a back-off, a wish to be served later) do not count, nor do watches that cannot
-    /// sync because their kind is missing or forbidden: define custom resources before it runs, or a definition is only found
-    /// after a back-off. It lists every watched kind from the server, and is meant for
+    /// sync because their kind is missing or forbidden. A definition that came late counts, and with it the objects of its
+    /// kind, unless the rights do not cover definitions: then it is only found after a back-off. It lists every watched kind from the server, and is meant for
     /// tests, which so never sleep. The coordinator must be running, else it waits until it does.
     pub async fn idle(&self) {
         idle::wait(&self.runtime, || self.entries()).await;

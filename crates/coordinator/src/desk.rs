@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::after;
+use crate::counting::{Kept, Series};
 use crate::echoes::{Early, Echoes};
 use crate::freshness::{Expectation, HOLD_MAX};
 use crate::mailbox::{Mailbox, Next, Position};
@@ -28,10 +29,14 @@ pub(crate) struct Desk {
     failures: HashMap<Key, u32>,
     echoes: Echoes,
     trails: Trails,
+    /// What the last plans left behind of keys; iterated for sums only.
+    kept: HashMap<Key, Kept>,
 }
 
 struct Hold {
     expectations: Vec<Expectation>,
+    since: Timestamp,
+    /// When it ends, if it waits for somebody else's write; when to ask the server, if for one of its own.
     deadline: Timestamp,
     /// It waits for somebody else's write.
     conflict: bool,
@@ -65,6 +70,9 @@ impl Desk {
         settles: bool,
         now: Timestamp,
     ) {
+        if event.is_deleted() {
+            self.kept.remove(event.key());
+        }
         for (key, priority) in keys {
             let echo = self.echoes.of(event);
             let own = echo.is_some();
@@ -92,11 +100,25 @@ impl Desk {
         }
     }
 
-    /// Makes ready the keys whose time has come; returns those that are served though their own writes are not seen.
+    /// Makes ready the keys whose time has come; returns those whose own writes have not been seen for long: the server is
+    /// to be [asked](Self::agreed).
     pub(crate) fn fire(&mut self, now: Timestamp) -> Vec<Key> {
-        let mut overdue = self.mailbox.fire(now);
-        overdue.retain(|key| self.holds.remove(key).is_some_and(|hold| !hold.conflict));
-        overdue
+        for key in self.mailbox.fire(now) {
+            if self.holds.get(&key).is_some_and(|hold| hold.conflict) {
+                self.holds.remove(&key);
+            }
+        }
+        let unseen = self.holds.iter_mut().filter(|(_, hold)| !hold.conflict && hold.deadline <= now);
+        let asked = |(key, hold): (&Key, &mut Hold)| {
+            hold.deadline = after(now, HOLD_MAX);
+            key.clone()
+        };
+        unseen.map(asked).collect()
+    }
+
+    /// Lets go the keys whose writes the view shows, as it agrees with what the server had at `asked`.
+    pub(crate) fn agreed(&mut self, asked: Timestamp) {
+        self.holds.retain(|_, hold| hold.conflict || hold.since >= asked);
     }
 
     /// Lets go the keys whose writes the view shows by now.
@@ -116,7 +138,7 @@ impl Desk {
 
     /// The next key to serve. With `all_seen`, none while any write of the observer is not seen.
     pub(crate) fn next(&mut self, all_seen: bool, now: Timestamp) -> Option<Key> {
-        if all_seen && self.holds.values().any(|hold| !hold.conflict && hold.deadline > now) {
+        if all_seen && self.holds.values().any(|hold| !hold.conflict) {
             return None;
         }
         loop {
@@ -130,7 +152,7 @@ impl Desk {
     pub(crate) fn expect(&mut self, key: &Key, expectations: Vec<Expectation>, now: Timestamp) {
         if !expectations.is_empty() {
             let deadline = after(now, HOLD_MAX);
-            self.holds.insert(key.clone(), Hold { expectations, deadline, conflict: false });
+            self.holds.insert(key.clone(), Hold { expectations, since: now, deadline, conflict: false });
         }
     }
 
@@ -160,7 +182,7 @@ impl Desk {
                 requeue_after.map_or(Next::Rest, |delay| Next::At(after(now, delay)))
             }
             Verdict::Failed { retry, conflict: Some(conflict) } if !self.holds.contains_key(key) => {
-                let hold = Hold { expectations: vec![conflict], deadline: retry, conflict: true };
+                let hold = Hold { expectations: vec![conflict], since: now, deadline: retry, conflict: true };
                 self.holds.insert(key.clone(), hold);
                 Next::Again
             }
@@ -169,9 +191,38 @@ impl Desk {
         self.mailbox.done(key, next, now);
     }
 
+    /// Keeps what the plan for a key left behind, if its object is there, instead of what the plan before did.
+    pub(crate) fn keep(&mut self, key: &Key, kept: Kept, tables: &Tables) {
+        if kept.is_empty() || tables.find(key).is_none() {
+            self.kept.remove(key);
+        } else {
+            self.kept.insert(key.clone(), kept);
+        }
+    }
+
+    /// What is kept of a key.
+    pub(crate) fn kept(&self, key: &Key) -> Kept {
+        self.kept.get(key).cloned().unwrap_or_default()
+    }
+
+    /// The sums of what was measured of all keys.
+    pub(crate) fn measures(&self) -> BTreeMap<Series, f64> {
+        let mut sums = BTreeMap::new();
+        for (series, value) in self.kept.values().flat_map(Kept::measures) {
+            *sums.entry(series.clone()).or_default() += value;
+        }
+        sums
+    }
+
+    /// Forgets what was kept of keys whose objects are not seen (any more).
+    pub(crate) fn keep_only(&mut self, is_seen: impl Fn(&Key) -> bool) {
+        self.kept.retain(|key, _| is_seen(key));
+    }
+
     /// Drops a key that is being served no more: it is another's.
     pub(crate) fn forget(&mut self, key: &Key, now: Timestamp) {
         self.failures.remove(key);
+        self.kept.remove(key);
         self.holds.remove(key);
         self.echoes.take_early(key);
         self.mailbox.done(key, Next::Rest, now);

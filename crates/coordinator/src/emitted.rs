@@ -82,7 +82,7 @@ async fn tell(
         Some(duty) => duty.serve(None).unwrap_or_else(|| Serving::refused(duty)),
         None => Serving::unlimited(),
     };
-    let cx = Context::new(Arc::clone(runtime), Arc::clone(entry), view, serving.permit.clone());
+    let cx = Context::new(Arc::clone(runtime), Arc::clone(entry), None, view, serving.permit.clone());
     let began = runtime.clock.now();
     entry.gauge.update(|reading| {
         reading.turn_began = Some(began);

@@ -17,6 +17,7 @@ use crate::desk::Desk;
 use crate::feeds::Subscription;
 use crate::gauge::Gauge;
 use crate::pure::Pace;
+use crate::repeats::Repeats;
 use crate::view::Tables;
 use crate::{
     Action, BoxError, Context, Emission, Event, Health, IntoAction, Observer, ObserverSpec, ObserverStatus,
@@ -34,6 +35,8 @@ pub(crate) struct Entry {
     pub(crate) pace: Pace,
     /// Its keys; those of its predecessor go on.
     pub(crate) desk: Arc<Mutex<Desk>>,
+    /// What it has applied; its successors know it, too.
+    pub(crate) repeats: Arc<Mutex<Repeats>>,
     /// What it sees; none until it has synced.
     pub(crate) view: ArcSwapOption<Tables>,
     /// What it subscribed to, in the order of its watches; none until it is started.
@@ -69,6 +72,7 @@ impl Entry {
             cancel: CancellationToken::new(),
             pace: Pace::default(),
             desk: Arc::default(),
+            repeats: Arc::default(),
             view: ArcSwapOption::empty(),
             subscriptions: ArcSwapOption::empty(),
             succession: Arc::default(),
@@ -84,6 +88,7 @@ impl Entry {
             gauge: Arc::clone(&self.gauge),
             pace: Pace::default(),
             desk: Arc::clone(&self.desk),
+            repeats: Arc::clone(&self.repeats),
             view: ArcSwapOption::empty(),
             subscriptions: ArcSwapOption::empty(),
             succession: Arc::clone(&self.succession),

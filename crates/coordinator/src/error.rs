@@ -1,7 +1,7 @@
 //! What can fail, one type an operation.
 
 use crate::leadership::Fenced;
-use crate::{Key, Write};
+use crate::{Key, OptionError, Write};
 
 /// Any error an observer may return: it is logged, shown in the status, and the key is retried.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -41,6 +41,19 @@ pub enum AddError {
         /// The index.
         index: &'static str,
     },
+    /// Prometheus would not take it.
+    #[error("observer {observer} cannot have the metric {metric}: {why}")]
+    Metric {
+        /// The observer.
+        observer: String,
+        /// The metric.
+        metric: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
+    /// An option was set that it does not have, or to what it does not take.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// Only what is there can be replaced or changed.
     #[error("there is no observer named {0} to replace")]
     NoSuchObserver(String),

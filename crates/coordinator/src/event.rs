@@ -73,16 +73,17 @@ impl Event {
 
     /// Keys of the owners of kind `owner`, before and after the change: "wake the owner".
     ///
-    /// With `controller_only`, of those that are the controller. An owner of a namespaced object is taken to be in
-    /// the same namespace, which is what Kubernetes asks of all but cluster-scoped owners; for those use
-    /// [`Object::owners`].
+    /// With `controller_only`, of those that are the controller. An owner of a namespaced object is in the same namespace,
+    /// unless its kind is [known](Kind::is_namespaced) to be in none.
     pub fn owner_keys(&self, owner: &Kind, controller_only: bool) -> Vec<Key> {
         let mut keys = Vec::new();
+        let is_namespaced = owner.is_namespaced() != Some(false);
         for object in self.states() {
+            let namespace = object.namespace().filter(|_| is_namespaced);
             let owners = object.owners().iter();
-            for reference in owners.filter(|reference| reference.controller || !controller_only) {
-                if owner.names(&reference.api_version, &reference.kind) {
-                    let key = Key::of_kind(owner.clone(), object.namespace(), &reference.name);
+            for reference in owners.filter(|reference| reference.is_controller() || !controller_only) {
+                if owner.names(reference.api_version(), reference.kind()) {
+                    let key = Key::of_kind(owner.clone(), namespace, reference.name());
                     if !keys.contains(&key) {
                         keys.push(key);
                     }

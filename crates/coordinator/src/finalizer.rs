@@ -18,10 +18,14 @@
 //!   patches with `test` operations, because the server answers a lost race to the former with 409, by which the
 //!   coordinator waits for the state it lost to; the latter is answered with 422, as any patch that is wrong is.
 //! - It is all part of the plan: a dry run shows it.
+//! - An observer may say [which objects need it](ObserverSpec::finalizes_only). The others are served without; one that
+//!   had it and needs it no more is finalized, and lives on.
 //!
 //! An observer that goes for good must let go what it holds, or these objects can never be deleted:
 //! [`Coordinator::release`](crate::Coordinator::release) takes its finalizer off every object.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -35,15 +39,31 @@ use crate::{
     Step, View, Write,
 };
 
+/// Which objects need a finalizer: a function of the object alone.
+#[derive(Clone)]
+pub struct Needs(Arc<dyn Fn(&Object) -> bool + Send + Sync>);
+
+impl Needs {
+    pub(crate) fn new(needs: impl Fn(&Object) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(needs))
+    }
+}
+
+impl fmt::Debug for Needs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("some objects")
+    }
+}
+
 /// Where an object is on its way.
 enum Stage<'v> {
-    /// There is no object, or the observer has no finalizer for its kind.
+    /// There is no object, it needs no finalizer, or the observer has none for its kind.
     Plain,
     /// It lives, and does not have the finalizer.
     Free(&'v Object),
     /// It lives, and has the finalizer.
     Held(&'v Object),
-    /// Its deletion was asked for, and it has the finalizer.
+    /// It has the finalizer, and its deletion was asked for, or it lives and needs it no more.
     Ending(&'v Object),
     /// Its deletion was asked for, and the observer has done its part.
     Over,
@@ -54,11 +74,14 @@ fn stage<'v>(spec: &ObserverSpec, key: &Key, view: &'v View) -> Result<Stage<'v>
     let object = spec.primary().filter(|primary| *primary == key.kind()).and_then(|_| view.object(key));
     let Some(object) = object else { return Ok(Stage::Plain) };
     let has_it = object.finalizers()?.iter().any(|name| name == finalizer);
+    let needs_it = || spec.finalizes.as_ref().is_none_or(|Needs(needs)| needs(object));
     Ok(match (object.is_terminating(), has_it) {
-        (false, false) => Stage::Free(object),
-        (false, true) => Stage::Held(object),
         (true, true) => Stage::Ending(object),
         (true, false) => Stage::Over,
+        (false, true) if needs_it() => Stage::Held(object),
+        (false, true) => Stage::Ending(object),
+        (false, false) if needs_it() => Stage::Free(object),
+        (false, false) => Stage::Plain,
     })
 }
 
@@ -79,6 +102,7 @@ pub(crate) fn plan(
             }
             let mut first = Plan::new();
             first.write(add(spec, object)?).requeue_after(Duration::ZERO);
+            first.remember_as_before(view);
             Ok(first)
         }
         Stage::Held(object) => {
@@ -95,6 +119,9 @@ pub(crate) fn plan(
             if is_done {
                 let write = remove(spec, object, plan.writes_to(key))?;
                 plan.write(write);
+                if !object.is_terminating() {
+                    plan.requeue_after(Duration::ZERO); // it lives on, and is served
+                }
             }
             Ok(plan)
         }
@@ -120,6 +147,9 @@ pub(crate) async fn reconcile(
             let action = reconciler.finalize(key, object, cx).await?;
             if action.requeue_after.is_none() && !action.keeps_finalizer {
                 cx.write(remove(spec, object, cx.has_written(key))?).await?;
+                if !object.is_terminating() {
+                    return Ok(Action::after(Duration::ZERO)); // it lives on, and is served
+                }
             }
             Ok(action)
         }
@@ -133,9 +163,21 @@ fn add(spec: &ObserverSpec, object: &Object) -> Result<Write, DecodeError> {
 }
 
 /// `changed`: the object has been written since it was seen, so that its version is not known. Nobody can add a
-/// finalizer to a terminating object, and so none is lost.
+/// finalizer to a terminating object, and so none is lost; of one that lives, only ours is taken off.
 pub(crate) fn remove(spec: &ObserverSpec, object: &Object, changed: bool) -> Result<Write, DecodeError> {
     let mut finalizers = object.finalizers()?;
+    if changed && !object.is_terminating() {
+        let ours = finalizers.iter().position(|name| Some(&**name) == spec.finalizer.as_deref());
+        let path = format!("/metadata/finalizers/{}", ours.unwrap_or_default());
+        return Ok(Write::json(
+            object.key().clone(),
+            json!([
+                {"op": "test", "path": "/metadata/uid", "value": object.uid()},
+                {"op": "test", "path": path, "value": spec.finalizer},
+                {"op": "remove", "path": path},
+            ]),
+        ));
+    }
     finalizers.retain(|name| Some(&**name) != spec.finalizer.as_deref());
     Ok(set(object, &finalizers, !changed))
 }
@@ -170,7 +212,7 @@ pub(crate) fn check<'s>(
     {
         return wrong(
             "its primary watch selects by what may change: an object that is no longer selected could never be \
-             finalized; watch all, and leave out in the plan what does not concern it",
+             finalized; watch all, and say by finalizes_only which objects need it",
         );
     }
     let taken = others.find(|other| other.finalizer == spec.finalizer && other.primary() == spec.primary());

@@ -4,6 +4,9 @@
 //! time, count them too low. So each write leaves an expectation with the key, and the key is held until the view
 //! meets it. Since a watch tells the changes of a kind in the order of their resource versions, a write is in the view
 //! when the watch has got to the version that the server answered it with; a relist gets there in one step.
+//!
+//! What is not seen for long is asked for: when the view agrees with what the server has by then, there is no more to be
+//! seen of it. However far a watch is behind, nothing is planned on a view that is older than what was written for it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +21,11 @@ use crate::wire::Source;
 use crate::write::{Operation, Patch};
 use crate::{Key, Object, Write, WriteError};
 
-/// How long a key is held at most. A watch that is this far behind is broken; going on is better than standing still.
+/// How long a key is held until the server is asked, again and again, whether there is anything left to be seen.
 pub(crate) const HOLD_MAX: Duration = Duration::from_secs(30);
+
+/// The cause of a conflict that is no newer state.
+const FIELD_CONFLICT: &str = "FieldManagerConflict";
 
 /// What must be in the view.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,9 +96,11 @@ impl Expectation {
                 });
             return selected.then_some(Self::Changed { key, from: None });
         }
-        // An apply conflicts with other owners of its fields, not with a newer state.
+        // An apply may conflict with other owners of its fields, and not with a newer state.
         let is_apply = matches!(error.write.operation, Operation::Patch(Patch::Apply { .. }));
-        let from = find(kind, &key).filter(|_| !is_apply)?.resource_version().into();
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let is_owned = is_apply && causes.into_iter().any(|cause| cause.reason == FIELD_CONFLICT);
+        let from = find(kind, &key).filter(|_| !is_owned)?.resource_version().into();
         Some(Self::Changed { key, from: Some(from) })
     }
 

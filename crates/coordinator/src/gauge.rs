@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use crate::counting::{Counts, Series};
 use crate::{Health, LastError, ObserverStatus, WriteError};
 
 /// How an observer fares, as it says itself.
@@ -20,6 +21,8 @@ pub(crate) struct Reading {
     pub(crate) durations: Durations,
     /// How many writes of each verb had each outcome.
     pub(crate) writes: BTreeMap<(&'static str, Outcome), u64>,
+    /// What the observer counts of its own.
+    pub(crate) counts: Counts,
 }
 
 /// What came of a write.
@@ -53,6 +56,7 @@ impl Gauge {
             turn_began: None,
             durations: Durations::default(),
             writes: BTreeMap::new(),
+            counts: Counts::new(),
         }))
     }
 
@@ -80,6 +84,17 @@ impl Gauge {
     pub(crate) fn wrote<T>(&self, verb: &'static str, result: &Result<T, WriteError>) {
         let outcome = result.as_ref().map_or_else(Outcome::of, |_| Outcome::Ok);
         self.update(|reading| *reading.writes.entry((verb, outcome)).or_default() += 1);
+    }
+
+    /// Counts what an executed plan counts.
+    pub(crate) fn count(&self, counts: Vec<Series>) {
+        if !counts.is_empty() {
+            self.update(|reading| {
+                for series in counts {
+                    *reading.counts.entry(series).or_default() += 1;
+                }
+            });
+        }
     }
 
     /// Whether it does nothing between two waits.

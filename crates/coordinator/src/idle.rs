@@ -1,10 +1,13 @@
-//! Waiting until all is done: for tests, which so never sleep.
+//! Waiting until what the server has is seen, and until all is done: that for tests, which so never sleep.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::WatchState;
 use crate::entry::Entry;
 use crate::feed::Feed;
+use crate::feeds::Subscription;
+use crate::listwatch::definition_of;
 use crate::reading::list_headers;
 use crate::runtime::Runtime;
 use crate::store::{Snapshot, parse_version};
@@ -12,6 +15,8 @@ use crate::{Object, wire::Source};
 
 /// How often a failed list is repeated at once, before the watch is left to its own retries.
 const ATTEMPTS: usize = 10;
+/// How long to wait before asking again what the server has.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Completes when what the server had when it was called has been seen, and all that followed has been done.
 pub(crate) async fn wait(runtime: &Runtime, entries: impl Fn() -> Vec<Arc<Entry>>) {
@@ -41,11 +46,24 @@ async fn quiet(runtime: &Runtime, entries: &impl Fn() -> Vec<Arc<Entry>>) -> u64
     }
 }
 
+/// Completes when the feeds show at least what the server has now.
+pub(crate) async fn see_all(runtime: &Runtime, subscriptions: &[Arc<Subscription>]) {
+    for subscription in subscriptions {
+        let feed = &subscription.feed;
+        while !feed.cancel.is_cancelled() && !agrees_with_server(runtime, feed).await {
+            runtime.sleep(AGAIN).await;
+        }
+    }
+}
+
 /// Lists a feed's source from the server, and waits until the feed has seen at least that. False if it must be asked
 /// again.
 pub(crate) async fn agrees_with_server(runtime: &Runtime, feed: &Feed) -> bool {
-    if matches!(feed.state(), WatchState::Missing | WatchState::Forbidden(_)) {
-        return true;
+    match feed.state() {
+        WatchState::Forbidden(_) => return true,
+        // A kind that the server has by now is about to be heard of, where definitions are watched.
+        WatchState::Missing if !is_defined(runtime, feed) || !is_served(runtime, feed).await => return true,
+        _ => {}
     }
     let Some((objects, version)) = list(runtime, &feed.source).await else { return false };
     let version = parse_version(&version).unwrap_or(0);
@@ -54,13 +72,28 @@ pub(crate) async fn agrees_with_server(runtime: &Runtime, feed: &Feed) -> bool {
         if has_seen(&feed.snapshot(), &objects, version) {
             return true;
         }
-        if feed.cancel.is_cancelled()
-            || matches!(feed.state(), WatchState::Missing | WatchState::Forbidden(_))
-        {
+        let is_gone = |state| match state {
+            WatchState::Forbidden(_) => true,
+            WatchState::Missing => !is_defined(runtime, feed),
+            _ => false,
+        };
+        if feed.cancel.is_cancelled() || is_gone(feed.state()) {
             return false;
         }
         runtime.activity.after(count).await;
     }
+}
+
+/// Whether the kind of a feed is seen to be defined. Where the rights do not cover definitions, none is seen.
+fn is_defined(runtime: &Runtime, feed: &Feed) -> bool {
+    let Some((definitions, name)) = definition_of(&feed.source.kind) else { return false };
+    let seen = runtime.feeds.all().into_iter().find(|other| other.source == definitions);
+    seen.is_some_and(|seen| seen.state() == WatchState::Synced && seen.snapshot().get(None, &name).is_some())
+}
+
+/// Whether the server serves the kind of a feed by now.
+async fn is_served(runtime: &Runtime, feed: &Feed) -> bool {
+    list_headers(runtime, &feed.source).await.is_ok()
 }
 
 async fn list(runtime: &Runtime, source: &Source) -> Option<(Vec<Object>, String)> {

@@ -49,7 +49,7 @@ impl Interner {
     }
 
     pub(crate) fn owners(&mut self, list: Vec<Owner>) -> Arc<Owners> {
-        let uids = list.iter().map(|owner| self.text(&owner.uid)).collect();
+        let uids = list.iter().map(|owner| self.text(owner.uid())).collect();
         let owners = Owners { list: list.into(), uids };
         match self.owners.entries.get(&owners) {
             Some(known) => Arc::clone(known),

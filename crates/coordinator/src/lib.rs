@@ -124,6 +124,10 @@
 //!   plans are complete [says so](ObserverSpec::settles) and is not woken by itself.
 //! - A [finalizer](ObserverSpec::finalizer) is there before anything is written elsewhere for an object, and goes when
 //!   all is cleaned up; no observer has to think of it. An apply that would change nothing is not sent.
+//! - An observer needs no state. What it keeps of a key between its plans it [remembers](Plan::remember); what a user sets is
+//!   [in its view](View::option); what it [counts](Plan::count) and [measures](Plan::measure) is told with the coordinator's
+//!   metrics. All of it is declared in its spec, from which come [flags](ObserverSpec::set), [rights](ObserverSpec::rights),
+//!   [rows](ObserverSpec::rows) and a [reference page](ObserverSpec::reference).
 //! - Views are immutable snapshots: no reader, however slow or dead, can stall a watch, and no observer another.
 //! - A late observer gets a snapshot (as `Added`) and then the changes, atomically. A relist tells only what differs,
 //!   deletions included. Deletions carry the last state.
@@ -159,9 +163,11 @@ mod backoff;
 mod bus;
 mod catch_up;
 mod clock;
+mod column;
 mod conditions;
 mod context;
 mod coordinator;
+mod counting;
 mod desk;
 mod detail;
 mod echoes;
@@ -185,10 +191,16 @@ mod kind;
 mod leadership;
 mod listwatch;
 mod mailbox;
+mod memory;
 mod metrics;
+#[cfg(feature = "server")]
+mod monitoring;
 mod names;
 mod object;
 mod observer;
+#[cfg(feature = "operator")]
+pub mod operator;
+mod option;
 pub mod ownership;
 mod packed;
 mod parser;
@@ -202,8 +214,10 @@ mod reading;
 mod ready;
 mod record;
 mod recorder;
+mod reference;
 mod rehearsal;
 mod release;
+mod repeats;
 mod replace;
 mod report;
 mod runtime;
@@ -229,25 +243,32 @@ pub use async_trait::async_trait;
 
 pub use backoff::{Backoff, Random};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use column::{Column, Row};
 pub use conditions::{ConditionError, Conditions, Truth};
 pub use context::Context;
 pub use coordinator::{Builder, Coordinator};
+pub use counting::{Labels, Metric, MetricForm};
 pub use detail::{Detail, Projection};
 pub use error::{AddError, BoxError, PlanError, RehearsalError, ReleaseError, RunError, WriteError};
 pub use event::Event;
+pub use finalizer::Needs;
 pub use index::Index;
-pub use key::Key;
+pub use key::{Key, KeyError};
 pub use kind::Kind;
 pub use leadership::{Election, LeadershipStatus, Member, Sharding};
+#[cfg(feature = "server")]
+pub use monitoring::Monitoring;
 pub use object::{DecodeError, Object, Owner};
 pub use observer::{Action, IntoAction, Observer, Reconciler, default_wake};
+pub use option::{OptionError, OptionForm, OptionSpec, OptionType, OptionValue, Setting};
 pub use ownership::{Dependent, OwnershipError, controller_ref, owned_by};
-pub use plan::{Emission, Plan, Step};
+pub use plan::{Emission, EmissionSpec, Plan, Step};
 pub use ready::Priority;
-pub use record::{EventRecord, Severity, reference_to};
+pub use record::{EventRecord, RecordSpec, Severity, reference_to};
 pub use rehearsal::Rehearsal;
 pub use report::own_pod;
-pub use spec::{Delivery, Freshness, ObserverSpec, OptionSpec, Right, Scope, Watch};
+pub use selector::{LabelSelector, SelectorError};
+pub use spec::{Delivery, Freshness, ObserverSpec, Right, Scope, Watch};
 pub use status::{Health, LastError, ObserverStatus, Status, WatchState, WatchStatus};
 pub use trigger::Trigger;
 pub use view::{Table, View};

@@ -324,6 +324,18 @@ impl List {
     }
 }
 
+/// Where the definition of a kind is to be found, and its name; none for a kind that no definition can make.
+pub(crate) fn definition_of(kind: &Kind) -> Option<(Source, String)> {
+    let definitions =
+        Kind::named("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
+    // Names of groups that definitions are of have a dot.
+    if !kind.group().contains('.') || *kind == definitions {
+        return None;
+    }
+    let name = format!("{}.{}", kind.plural(), kind.group());
+    Some((Source { kind: definitions, namespace: None, labels: None, fields: None }, name))
+}
+
 /// The definition of a kind that does not exist yet: a watch of the server's CustomResourceDefinitions by which it is
 /// heard of as soon as it comes. Where the rights do not cover that, it is left to trying again.
 struct Definition {
@@ -337,18 +349,7 @@ struct Definition {
 impl Definition {
     /// None for a kind that no definition can make.
     fn awaited(kind: &Kind, feeds: &Arc<Feeds>) -> Option<Self> {
-        let definitions = Kind::named(
-            "apiextensions.k8s.io",
-            "v1",
-            "CustomResourceDefinition",
-            "customresourcedefinitions",
-        );
-        // Names of groups that definitions are of have a dot.
-        if !kind.group().contains('.') || *kind == definitions {
-            return None;
-        }
-        let name = format!("{}.{}", kind.plural(), kind.group());
-        let source = Source { kind: definitions, namespace: None, labels: None, fields: None };
+        let (source, name) = definition_of(kind)?;
         let wanted = Wanted { source, detail: Detail::metadata(), required: false };
         let signal = Arc::new(Notify::new());
         let subscription = feeds.subscribe(wanted, Delivery::Levels, Arc::clone(&signal));

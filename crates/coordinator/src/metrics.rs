@@ -10,7 +10,10 @@ use std::sync::Arc;
 use crate::entry::Entry;
 use crate::gauge::Durations;
 use crate::runtime::Runtime;
-use crate::{Health, ObserverStatus, WatchState, WatchStatus};
+use crate::{Health, MetricForm, ObserverStatus, WatchState, WatchStatus};
+
+/// What the names of the coordinator's own metrics begin with.
+const PREFIX: &str = "xebec_coordinator_";
 
 /// A metric's name, what it counts, and where the number is.
 type Counter<T> = (&'static str, &'static str, fn(&T) -> u64);
@@ -22,13 +25,21 @@ struct Text(String);
 impl Text {
     /// Begins a metric: its name without the prefix, `counter`, `gauge` or `histogram`, and what it counts.
     fn metric(&mut self, name: &str, kind: &str, help: &str) {
-        let name = format!("xebec_coordinator_{name}");
+        self.metric_named(&format!("{PREFIX}{name}"), kind, help);
+    }
+
+    /// The same with its whole name.
+    fn metric_named(&mut self, name: &str, kind: &str, help: &str) {
+        let help = help.replace('\\', r"\\").replace('\n', r"\n");
         // Writing to a string cannot fail.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
     fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        self.0.push_str("xebec_coordinator_");
+        self.line_named(&format!("{PREFIX}{name}"), labels, value);
+    }
+
+    fn line_named(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         self.0.push_str(name);
         for (place, (label, value)) in labels.iter().enumerate() {
             self.0.push(if place == 0 { '{' } else { ',' });
@@ -56,7 +67,32 @@ pub(crate) fn render(entries: &[Arc<Entry>], runtime: &Runtime) -> String {
     durations(&mut text, entries);
     writes(&mut text, entries);
     watches(&mut text, runtime);
+    own(&mut text, entries);
     text.0
+}
+
+/// What observers count and measure of their own.
+fn own(text: &mut Text, entries: &[Arc<Entry>]) {
+    for entry in entries.iter().filter(|entry| !entry.spec.metrics.is_empty()) {
+        let counts = entry.gauge.read(|reading| reading.counts.clone());
+        let measures = entry.desk.lock().measures();
+        for metric in &entry.spec.metrics {
+            let name = entry.spec.metric_name(metric);
+            text.metric_named(&name, metric.form.as_str(), metric.description);
+            for series in metric.all() {
+                match metric.form {
+                    MetricForm::Counter => {
+                        let count = counts.get(&series).copied().unwrap_or_default();
+                        text.line_named(&name, series.labels(), count);
+                    }
+                    MetricForm::Gauge => {
+                        let sum = measures.get(&series).copied().unwrap_or_default();
+                        text.line_named(&name, series.labels(), sum);
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn observers_as_text(text: &mut Text, observers: &[ObserverStatus]) {

@@ -3,11 +3,13 @@
 //! The header holds what dispatch and indexes ask for; everything else is decoded when somebody asks.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::DynamicObject;
 use kube::core::{Selector, SelectorExt};
@@ -53,17 +55,54 @@ pub(crate) struct Parts {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
-    /// Group and version of the owner.
-    pub api_version: Box<str>,
-    /// Kind of the owner.
-    pub kind: Box<str>,
-    /// Name of the owner; it is in the dependent's namespace or cluster-scoped.
-    pub name: Box<str>,
-    /// Unique id of the owner.
-    pub uid: Box<str>,
-    /// Whether this owner is the managing controller; at most one is.
+    api_version: Box<str>,
+    kind: Box<str>,
+    name: Box<str>,
+    uid: Box<str>,
     #[serde(default)]
-    pub controller: bool,
+    controller: bool,
+}
+
+impl Owner {
+    /// Group and version of the owner.
+    pub fn api_version(&self) -> &str {
+        &self.api_version
+    }
+
+    /// Kind of the owner.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Name of the owner; it is in the dependent's namespace or cluster-scoped.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Unique id of the owner.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// Whether this owner is the managing controller; at most one is.
+    pub fn is_controller(&self) -> bool {
+        self.controller
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    metadata: Rest,
+}
+
+/// What is asked for too seldom to be kept decoded.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rest {
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+    creation_timestamp: Option<Timestamp>,
+    generation: Option<i64>,
 }
 
 /// The bytes of an object did not have the expected form.
@@ -187,6 +226,42 @@ impl Object {
         self.0.parts.labels.iter().map(|(name, value)| (&**name, &**value))
     }
 
+    /// The value of an annotation. Unlike labels they are decoded when asked for.
+    pub fn annotation(&self, name: &str) -> Option<String> {
+        self.annotations().remove(name)
+    }
+
+    /// The annotations, ordered by name. Decoded when asked for.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        self.rest().annotations.unwrap_or_default()
+    }
+
+    /// When it was created; none of an object that is still to be. Decoded when asked for.
+    pub fn creation_timestamp(&self) -> Option<Timestamp> {
+        self.rest().creation_timestamp
+    }
+
+    /// The generation of its desired state, which the server counts. Decoded when asked for.
+    pub fn generation(&self) -> Option<i64> {
+        self.rest().generation
+    }
+
+    /// All of the metadata, as typed objects have it. Decoded when asked for.
+    pub fn metadata(&self) -> Result<ObjectMeta, DecodeError> {
+        #[derive(Deserialize)]
+        struct Whole {
+            metadata: ObjectMeta,
+        }
+        Ok(self.decode::<Whole>()?.metadata)
+    }
+
+    /// The metadata that the header does not have. That it can be read was made sure of but for the types of its fields,
+    /// which are the server's.
+    fn rest(&self) -> Rest {
+        let envelope: Result<Envelope, _> = serde_json::from_slice(&self.bytes());
+        envelope.map(|envelope| envelope.metadata).unwrap_or_default()
+    }
+
     /// Whether a label selector selects this object.
     pub fn selected_by(&self, selector: &Selector) -> bool {
         let labels = self.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -200,7 +275,7 @@ impl Object {
 
     /// The owner that is its controller.
     pub fn controller(&self) -> Option<&Owner> {
-        self.owners().iter().find(|owner| owner.controller)
+        self.owners().iter().find(|owner| owner.is_controller())
     }
 
     /// When deletion was asked for: the object is terminating.

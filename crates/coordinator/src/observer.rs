@@ -37,8 +37,9 @@ pub trait Observer: Send + Sync + 'static {
     /// An error is a retry with back-off.
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError>;
 
-    /// What to clean up because `object` is being deleted; asked instead of [`plan`](Self::plan) if the observer's spec
-    /// names a [finalizer](ObserverSpec::finalizer) and the object has it.
+    /// What to clean up because `object` is being deleted, or [needs](ObserverSpec::finalizes_only) the observer no more;
+    /// asked instead of [`plan`](Self::plan) if its spec names a [finalizer](ObserverSpec::finalizer) and the object has
+    /// it.
     ///
     /// When all steps have succeeded, the coordinator takes the finalizer off; not if the plan
     /// [keeps it](Plan::keep_finalizer) or wishes to be made again later, and then this is asked again. The default is an
@@ -169,8 +170,8 @@ pub trait Reconciler: Send + Sync + 'static {
     /// longer than [`hangs_after`](ObserverSpec::hangs_after) allows.
     async fn reconcile(&self, key: &Key, cx: &Context) -> Result<Action, BoxError>;
 
-    /// Cleans up because `object` is being deleted, see [`Observer::finalize`]. The finalizer is added before the first
-    /// `reconcile` of an object, and taken off when this returns [`Action::done`]; with [`Action::after`] or
+    /// Cleans up because `object` is being deleted, or needs it no more, see [`Observer::finalize`]. The finalizer is added
+    /// before the first `reconcile` of an object that [needs it](ObserverSpec::finalizes_only), and taken off when this returns [`Action::done`]; with [`Action::after`] or
     /// [`Action::keep_finalizer`] it stays, and this is called again.
     async fn finalize(&self, key: &Key, object: &Object, cx: &Context) -> Result<Action, BoxError> {
         let _ = (object, cx);
@@ -229,11 +230,11 @@ impl<T: IntoAction, E: Into<BoxError>> IntoAction for Result<T, E> {
 /// The keys that events wake by default: an object of the primary kind wakes itself, any other its controller, before
 /// and after the change, if that is of the primary kind.
 ///
-/// A controller is looked for in the namespace of the object; a primary kind that is cluster-scoped and controls
-/// namespaced objects needs a `wake` of its own, by [`Object::owners`].
+/// A controller is looked for in the namespace of the object, or in none if its kind is cluster-scoped. Of a kind known at
+/// run time that is [stated](crate::Kind::cluster_scoped), or seen by the objects that there are of it.
 pub fn default_wake(event: &Event, view: &View) -> Vec<Key> {
     match view.primary() {
-        Some(primary) if primary != event.kind() => event.controller_keys(primary),
+        Some(primary) if primary != event.kind() => event.controller_keys(&view.scoped(primary)),
         _ => vec![event.key().clone()],
     }
 }

@@ -122,9 +122,11 @@ impl Dependent for Object {
     }
 
     fn references(&self) -> Vec<Reference<'_>> {
-        let (first, rest): (Vec<_>, Vec<_>) = self.owners().iter().partition(|owner| owner.controller);
+        let (first, rest): (Vec<_>, Vec<_>) = self.owners().iter().partition(|owner| owner.is_controller());
         let owners = first.into_iter().chain(rest);
-        owners.map(|owner| Reference::new(&owner.api_version, &owner.kind, &owner.name, &owner.uid)).collect()
+        owners
+            .map(|owner| Reference::new(owner.api_version(), owner.kind(), owner.name(), owner.uid()))
+            .collect()
     }
 }
 
@@ -221,24 +223,52 @@ pub fn controller_reference(owner: &Kind, meta: &ObjectMeta) -> OwnerReference {
     }
 }
 
-/// Makes `owner` the controller of this very dependent (with another unique id it is refused), and gives it a finalizer if
-/// one is asked for. For dependents of built-in kinds: it is a strategic merge patch, which keeps other owners.
-pub fn adopt(dependent: Key, uid: Option<&str>, owner: &OwnerReference, finalizer: Option<&str>) -> Write {
-    let mut metadata = json!({"ownerReferences": [owner], "uid": uid});
-    if let Some(finalizer) = finalizer {
-        metadata["finalizers"] = json!([finalizer]);
+/// Makes `owner` the controller of this very dependent (if it is gone or another has its name, that is refused), and gives
+/// it a finalizer if one is asked for. `meta` is the dependent's metadata as it was seen.
+///
+/// Other owners and finalizers are kept. Built-in kinds are patched by merge keys, whatever others write meanwhile; of
+/// custom ones the lists are written whole, if nobody has written the object since.
+pub fn adopt(dependent: Key, meta: &ObjectMeta, owner: &OwnerReference, finalizer: Option<&str>) -> Write {
+    if dependent.kind().is_built_in() {
+        let mut metadata = json!({"ownerReferences": [owner], "uid": meta.uid});
+        if let Some(finalizer) = finalizer {
+            metadata["finalizers"] = json!([finalizer]);
+        }
+        return Write::strategic(dependent, json!({ "metadata": metadata }));
     }
-    Write::strategic(dependent, json!({ "metadata": metadata }))
+    let mut owners: Vec<_> = meta.owner_references.clone().unwrap_or_default();
+    owners.retain(|known| known.uid != owner.uid);
+    owners.push(owner.clone());
+    let mut finalizers = meta.finalizers.clone().unwrap_or_default();
+    finalizers.extend(
+        finalizer.filter(|wanted| !finalizers.iter().any(|known| known == wanted)).map(str::to_owned),
+    );
+    replace_lists(dependent, meta, &owners, &finalizers)
 }
 
 /// Ends that the object with the unique id `owner` is an owner of this very dependent, and takes a finalizer from it if
-/// one is given. For dependents of built-in kinds, as [`adopt`].
-pub fn release(dependent: Key, uid: Option<&str>, owner: Option<&str>, finalizer: Option<&str>) -> Write {
-    let mut metadata = json!({"ownerReferences": [{"$patch": "delete", "uid": owner}], "uid": uid});
-    if let Some(finalizer) = finalizer {
-        metadata["$deleteFromPrimitiveList/finalizers"] = json!([finalizer]);
+/// one is given. Otherwise as [`adopt`].
+pub fn release(dependent: Key, meta: &ObjectMeta, owner: Option<&str>, finalizer: Option<&str>) -> Write {
+    if dependent.kind().is_built_in() {
+        let mut metadata = json!({"ownerReferences": [{"$patch": "delete", "uid": owner}], "uid": meta.uid});
+        if let Some(finalizer) = finalizer {
+            metadata["$deleteFromPrimitiveList/finalizers"] = json!([finalizer]);
+        }
+        return Write::strategic(dependent, json!({ "metadata": metadata }));
     }
-    Write::strategic(dependent, json!({ "metadata": metadata }))
+    let mut owners: Vec<_> = meta.owner_references.clone().unwrap_or_default();
+    owners.retain(|known| Some(&*known.uid) != owner);
+    let mut finalizers = meta.finalizers.clone().unwrap_or_default();
+    finalizers.retain(|known| Some(&**known) != finalizer);
+    replace_lists(dependent, meta, &owners, &finalizers)
+}
+
+fn replace_lists(target: Key, seen: &ObjectMeta, owners: &[OwnerReference], finalizers: &[String]) -> Write {
+    let metadata = json!({
+        "ownerReferences": owners, "finalizers": finalizers,
+        "uid": seen.uid, "resourceVersion": seen.resource_version,
+    });
+    Write::merge(target, json!({ "metadata": metadata }))
 }
 
 /// A parsed label selector, none if it is not valid.

@@ -1,6 +1,7 @@
 //! What an observer wants done about a key: writes and events, as data.
 
 use std::any::{Any, TypeId, type_name};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,9 @@ use std::time::Duration;
 use kube::Resource;
 use serde::Serialize;
 
-use crate::{BoxError, Conditions, EventRecord, Key, Object, Write};
+use crate::counting::{Kept, Series};
+use crate::write::{Operation, Patch};
+use crate::{BoxError, Conditions, EventRecord, Key, Object, ObserverSpec, Write};
 
 /// Writes and events, in the order in which they are to be executed, and when to look again.
 ///
@@ -20,6 +23,9 @@ pub struct Plan {
     steps: Vec<Step>,
     requeue_after: Option<Duration>,
     keep: Keep,
+    /// What is left behind of the key until the next plan.
+    pub(crate) kept: Kept,
+    pub(crate) counts: Vec<Series>,
     error: Option<BoxError>,
 }
 
@@ -52,6 +58,24 @@ pub struct Emission {
     type_id: TypeId,
     type_name: &'static str,
     value: Arc<dyn Any + Send + Sync>,
+}
+
+/// An event that an observer emits for others, for its reference page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmissionSpec {
+    /// The name of its type.
+    pub type_name: &'static str,
+    /// When it is emitted, in a sentence.
+    pub description: Cow<'static, str>,
+}
+
+impl ObserverSpec {
+    /// Says that it emits events of type `T`, and when.
+    #[must_use]
+    pub fn emits<T: Send + Sync + 'static>(mut self, description: impl Into<Cow<'static, str>>) -> Self {
+        self.emits.push(EmissionSpec { type_name: type_name::<T>(), description: description.into() });
+        self
+    }
 }
 
 impl Plan {
@@ -90,8 +114,8 @@ impl Plan {
         self.encoded(Write::update_status(object))
     }
 
-    /// Applies an object server-side as the observer's field manager, without force. It is not sent where the view shows
-    /// it to be applied already, if the watch keeps [who owns which field](crate::Watch::with_managed_fields).
+    /// Applies an object server-side as the observer's field manager, without force, see [`Write::apply`]. State it in
+    /// every plan: it is sent where it changes something, see [`Context::write`](crate::Context::write).
     pub fn apply<K>(&mut self, object: &K) -> &mut Self
     where
         K: Resource<DynamicType = ()> + Serialize,
@@ -109,9 +133,20 @@ impl Plan {
 
     /// Applies the conditions that the observer states of an object, and drops those that it states no more, see
     /// [`Conditions::apply`]. Not for an observer that applies more of the status: one manager has to apply all that it
-    /// owns at once, see [`Conditions::stated`].
+    /// owns at once, see [`apply_conditions_with`](Self::apply_conditions_with).
     pub fn apply_conditions(&mut self, object: &Object, conditions: &Conditions) -> &mut Self {
         self.encoded(conditions.apply(object))
+    }
+
+    /// Applies the conditions that the observer states, in one write with the other fields of the status that it owns, see
+    /// [`Conditions::apply_with`].
+    pub fn apply_conditions_with(
+        &mut self,
+        object: &Object,
+        conditions: &Conditions,
+        status: serde_json::Value,
+    ) -> &mut Self {
+        self.encoded(conditions.apply_with(object, status))
     }
 
     /// Deletes an object by key. With [`Write::delete_object`] only that very object.
@@ -207,11 +242,14 @@ impl Plan {
     fn encoded(&mut self, write: Result<Write, impl Into<BoxError>>) -> &mut Self {
         match write {
             Ok(write) => self.steps.push(Step::Write(write)),
-            Err(error) => {
-                self.error.get_or_insert(error.into());
-            }
+            Err(error) => self.fail(error.into()),
         }
         self
+    }
+
+    /// It is not to be executed, because of this.
+    pub(crate) fn fail(&mut self, error: BoxError) {
+        self.error.get_or_insert(error);
     }
 }
 
@@ -236,6 +274,37 @@ impl Emission {
     }
 }
 
+/// In a line for people: nothing that is in objects, which may be secret.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(write) => match &write.operation {
+                Operation::Patch(patch) => write!(f, "{write} ({})", patch.form()),
+                _ => write.fmt(f),
+            },
+            Self::Record(record) => {
+                write!(f, "record the Event {} {}: {}", record.severity.as_str(), record.reason, record.note)
+            }
+            Self::Emit(event) => {
+                let name = event.type_name().rsplit("::").next().unwrap_or_default();
+                write!(f, "tell other observers: {name}")
+            }
+        }
+    }
+}
+
+impl Patch {
+    /// What sort of patch it is, in a word.
+    pub fn form(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "json",
+            Self::Merge(_) => "merge",
+            Self::Strategic(_) => "strategic",
+            Self::Apply { .. } => "apply",
+        }
+    }
+}
+
 impl fmt::Debug for Emission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.type_name)
@@ -251,6 +320,12 @@ impl fmt::Debug for Plan {
         }
         if self.keep != Keep::default() {
             plan.field("keep", &self.keep);
+        }
+        if !self.kept.is_empty() {
+            plan.field("kept", &self.kept);
+        }
+        if !self.counts.is_empty() {
+            plan.field("counts", &self.counts);
         }
         if let Some(error) = &self.error {
             plan.field("error", error);

@@ -14,6 +14,7 @@ pub(crate) fn plan(
     view: &View,
 ) -> Result<Plan, BoxError> {
     let mut plan = finalizer::plan(observer, spec, key, view)?;
+    spec.check_counted(&plan)?;
     let mut written = BTreeSet::new();
     plan.retain_steps(|step| match step {
         Step::Write(write) => {
@@ -29,7 +30,7 @@ pub(crate) fn plan(
 }
 
 /// Whether a write is an apply that would change nothing of the object as the view shows it.
-fn is_applied(write: &Write, spec: &ObserverSpec, view: &View) -> bool {
+pub(crate) fn is_applied(write: &Write, spec: &ObserverSpec, view: &View) -> bool {
     let Operation::Patch(Patch::Apply { fields, .. }) = &write.operation else { return false };
     if write.check().is_err() {
         return false; // to be refused

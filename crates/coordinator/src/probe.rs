@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::context::Trace;
+use crate::leadership::Duty;
 use crate::serve::Outcome;
-use crate::{Event, Key, Object, View, Write, WriteError};
+use crate::{Emission, Event, EventRecord, Key, Object, View, Write, WriteError};
 
 /// What is told of each thing that observers do. The first two may panic, as if the observer did.
 pub(crate) trait Watcher: Send + Sync {
@@ -17,8 +18,22 @@ pub(crate) trait Watcher: Send + Sync {
     fn woke(&self, observer: &str, event: &Event, keys: &[Key]);
     /// A key has been served.
     fn served(&self, observer: &str, key: &Key, outcome: &Outcome, trace: &Trace);
-    /// A write has been answered.
-    fn wrote(&self, observer: &str, write: &Write, answer: Result<Option<&Object>, &WriteError>);
+    /// Nothing is being served any more: what was, has been dropped.
+    fn dropped(&self, observer: &str);
+    /// What this replica may serve has changed.
+    fn assigned(&self, duty: &Arc<Duty>);
+    /// A write has been answered; this and the next two without a key where a callback of emitted events did it.
+    fn wrote(
+        &self,
+        observer: &str,
+        key: Option<&Key>,
+        write: &Write,
+        answer: Result<Option<&Object>, &WriteError>,
+    );
+    /// A Kubernetes Event is to be recorded.
+    fn recorded(&self, observer: &str, key: Option<&Key>, record: &EventRecord);
+    /// An event is emitted for other observers.
+    fn emitted(&self, observer: &str, key: Option<&Key>, emission: &Emission);
     /// An observer has panicked.
     fn panicked(&self, observer: &str, message: &str);
 }

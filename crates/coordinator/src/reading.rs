@@ -73,8 +73,8 @@ impl WatchError {
 const WATCH_SECONDS: (u32, u32) = (240, 290);
 /// How long after that a watch that has not ended counts as dead.
 const GRACE: Duration = Duration::from_secs(30);
-/// How long a page of a list may take, and a watch until it is open: less together than a key is held until its own
-/// writes are seen (`freshness::HOLD_MAX`), so that one lost answer does not have it served unseen.
+/// How long a page of a list may take, and a watch until it is open: less together than a key is held until the server is
+/// asked for its own writes (`freshness::HOLD_MAX`).
 const PAGE_MAX: Duration = Duration::from_secs(20);
 const OPEN_MAX: Duration = Duration::from_secs(5);
 /// Fetches one page of a list.

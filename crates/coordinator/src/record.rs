@@ -1,9 +1,12 @@
 //! Kubernetes Events as plans state them.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 
-use crate::Object;
+use crate::{Object, ObserverSpec};
 
 /// A Kubernetes Event (`events.k8s.io/v1`) to be recorded about an object.
 ///
@@ -30,6 +33,17 @@ pub struct EventRecord {
     pub related: Option<ObjectReference>,
 }
 
+/// A Kubernetes Event that an observer may record, for its reference page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordSpec {
+    /// `Normal` or `Warning`.
+    pub severity: Severity,
+    /// Why, in one CamelCase word.
+    pub reason: Cow<'static, str>,
+    /// When it is recorded, in a sentence.
+    pub description: Cow<'static, str>,
+}
+
 /// The type of a Kubernetes Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
@@ -46,6 +60,19 @@ impl Severity {
             Self::Normal => "Normal",
             Self::Warning => "Warning",
         }
+    }
+}
+
+impl fmt::Display for EventRecord {
+    /// As a line: `Normal Reloaded Deployment shop/web: rolled out`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |part: &Option<String>| part.clone().unwrap_or_default();
+        let ObjectReference { kind, namespace, name, .. } = &self.regarding;
+        write!(f, "{} {} {} ", self.severity.as_str(), self.reason, part(kind))?;
+        if let Some(namespace) = namespace {
+            write!(f, "{namespace}/")?;
+        }
+        write!(f, "{}: {}", part(name), self.note)
     }
 }
 
@@ -100,5 +127,19 @@ impl Object {
             resource_version: Some(self.resource_version().to_owned()),
             field_path: None,
         }
+    }
+}
+
+impl ObserverSpec {
+    /// Says that it records Kubernetes Events of this reason, and when.
+    #[must_use]
+    pub fn records(
+        mut self,
+        severity: Severity,
+        reason: impl Into<Cow<'static, str>>,
+        description: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.records.push(RecordSpec { severity, reason: reason.into(), description: description.into() });
+        self
     }
 }

@@ -8,7 +8,7 @@ use crate::parser::Parser;
 use crate::reading::fetch;
 use crate::runtime::Runtime;
 use crate::wire::{Page, Wanted};
-use crate::{Coordinator, Event, Key, Object, Plan, PlanError, RehearsalError, View, planning};
+use crate::{Coordinator, Event, Key, Object, Plan, PlanError, RehearsalError, Row, View, planning};
 
 /// What one observer sees of a cluster, and what it would do about it, see [`Coordinator::rehearse`].
 pub struct Rehearsal {
@@ -50,6 +50,27 @@ impl Coordinator {
             }
         }
         Ok(Rehearsal { entry, view, woken })
+    }
+
+    /// What an observer's [columns](crate::ObserverSpec::column) show of the cluster: reads all that it watches, once. The
+    /// coordinator need not run.
+    ///
+    /// # Errors
+    /// There is no such observer, or something cannot be read.
+    pub async fn rows(&self, observer: &str) -> Result<Vec<Row>, RehearsalError> {
+        let entry = self.registry.lock().entries.get(observer).map(Arc::clone);
+        let entry = entry.ok_or_else(|| PlanError::NoSuchObserver(observer.to_owned()))?;
+        let spec = &entry.spec;
+        let watches = spec.watches.iter().cloned().map(|watch| {
+            if Some(&watch.kind) == spec.primary() { watch.with_managed_fields() } else { watch }
+        });
+        let mut objects = Vec::new();
+        for wanted in Wanted::all(&watches.collect::<Vec<_>>()) {
+            objects.extend(self.runtime.read(&wanted).await?);
+        }
+        let rows = spec.rows(&View::of(spec, self.runtime.clock.now(), objects));
+        let what = || spec.primary().map(ToString::to_string).unwrap_or_default();
+        rows.map_err(|error| RehearsalError::Unreadable { what: what(), source: error.into() })
     }
 }
 

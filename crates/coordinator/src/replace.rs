@@ -36,7 +36,7 @@ impl Coordinator {
     /// Changes what an observer wants while it runs: `coordinator.reconfigure("roll", |spec| spec.concurrency(8))`.
     ///
     /// No key and no event is lost, and what is being served goes on. It is told only what its watches show otherwise
-    /// than before: nothing, where they are the same.
+    /// than before: nothing, where they are the same; with other options of everything.
     pub fn reconfigure(
         &self,
         name: &str,
@@ -49,6 +49,18 @@ impl Coordinator {
             return Err(AddError::Renamed(name.to_owned(), spec.name.into_owned()));
         }
         self.put_in_place(spec, Arc::clone(&entry.behaviour))
+    }
+
+    /// Sets options of an observer while it runs: `coordinator.configure("reload", &[("selector", "tier=web")])`. It is
+    /// told of everything there is, since with other options it may plan otherwise; the options that are not named stay.
+    ///
+    /// # Errors
+    /// There is no such observer or no such option, or a value is not of its form; then nothing has changed.
+    pub fn configure(&self, name: &str, options: &[(&str, &str)]) -> Result<(), AddError> {
+        let entry = self.registry.lock().entries.get(name).map(Arc::clone);
+        let entry = entry.ok_or_else(|| AddError::NoSuchObserver(name.to_owned()))?;
+        let spec = options.iter().try_fold(entry.spec.clone(), |spec, (option, text)| spec.set(option, text));
+        self.put_in_place(spec?, Arc::clone(&entry.behaviour))
     }
 
     fn succeed(&self, spec: ObserverSpec, behaviour: Behaviour) -> Result<(), AddError> {

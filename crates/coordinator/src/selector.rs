@@ -1,11 +1,89 @@
-//! Whether selectors select an object, as the server would judge: to know which writes a watch is going to tell of.
+//! Whether selectors select an object, as the server would judge: to know which writes a watch is going to tell of, and for
+//! observers that are told by an option what to serve.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 
-use kube::core::{Expression, Selector};
+use kube::core::{Expression, Selector, SelectorExt};
 use serde_json::Value;
 
 use crate::Object;
+use crate::names::{is_name, is_subdomain};
+
+/// A label selector that was checked when it was read: `app=web,tier in (front, back),!old`.
+///
+/// ```
+/// use xebec_coordinator::LabelSelector;
+///
+/// let selector: LabelSelector = "app=web,!old".parse()?;
+/// assert_eq!(selector.to_string(), "app=web,!old");
+/// let error = "app in front".parse::<LabelSelector>().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     r#""app in front" is no label requirement, write one such as app=web, app!=web, app in (a, b), app or !app"#
+/// );
+/// # Ok::<(), xebec_coordinator::SelectorError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LabelSelector(Option<Selector>);
+
+/// A text is no label selector.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no label requirement, write one such as app=web, app!=web, app in (a, b), app or !app")]
+pub struct SelectorError(String);
+
+impl LabelSelector {
+    /// Selects everything.
+    pub const fn everything() -> Self {
+        Self(None)
+    }
+
+    /// Whether it selects what has these labels, names and values: `selector.selects(object.labels())`.
+    pub fn selects<'l>(&self, labels: impl IntoIterator<Item = (&'l str, &'l str)>) -> bool {
+        let Some(selector) = &self.0 else { return true };
+        let labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        selector.matches(&labels.collect())
+    }
+}
+
+impl FromStr for LabelSelector {
+    type Err = SelectorError;
+
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
+        let requirements = requirements(text).into_iter().map(|requirement| {
+            let expression = expression(requirement);
+            let is_set = matches!(expression, Expression::In(..) | Expression::NotIn(..));
+            let is_whole = !is_set || (requirement.contains('(') && requirement.ends_with(')'));
+            let good = is_whole && is_good(&expression);
+            good.then_some(expression).ok_or_else(|| SelectorError(requirement.to_owned()))
+        });
+        let requirements: Vec<Expression> = requirements.collect::<Result<_, _>>()?;
+        Ok(Self((!requirements.is_empty()).then(|| requirements.into_iter().collect())))
+    }
+}
+
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |selector| selector.fmt(f))
+    }
+}
+
+/// Whether it is of names and values that labels can have.
+fn is_good(expression: &Expression) -> bool {
+    let is_key = |key: &str| match key.split_once('/') {
+        Some((prefix, name)) => is_subdomain(prefix) && is_name(name),
+        None => is_name(key),
+    };
+    let is_value = |value: &str| value.is_empty() || is_name(value);
+    match expression {
+        Expression::Exists(key) | Expression::DoesNotExist(key) => is_key(key),
+        Expression::Equal(key, value) | Expression::NotEqual(key, value) => is_key(key) && is_value(value),
+        Expression::In(key, values) | Expression::NotIn(key, values) => {
+            is_key(key) && values.iter().all(|value| is_value(value))
+        }
+    }
+}
 
 /// Whether a label selector (`app=web,tier in (a, b),!old`) selects an object.
 pub(crate) fn labels_match(selector: &str, object: &Object) -> bool {

@@ -77,13 +77,15 @@ async fn act(entry: &Entry, key: &Key, events: Vec<Event>, cx: &Context) -> Resu
         Behaviour::Observer(observer) => {
             let plan =
                 entry.pace.run(&**cx.clock(), || planning::plan(&**observer, &entry.spec, key, cx.view()))?;
-            let requeue_after = plan.requeues_after();
+            let (requeue_after, kept) = (plan.requeues_after(), plan.kept.clone());
+            let counts = plan.counts.clone();
             if let Err(error) = cx.execute(plan).await {
                 if let Some(refused) = error.downcast_ref::<WriteError>() {
                     cx.execute(observer.refused(key, cx.view(), refused)?).await?;
                 }
                 return Err(error);
             }
+            cx.executed(kept, counts);
             Ok(requeue_after.map_or_else(Action::done, Action::after))
         }
         Behaviour::Reconciler(reconciler) => finalizer::reconcile(&**reconciler, &entry.spec, key, cx).await,

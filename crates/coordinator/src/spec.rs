@@ -3,9 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use k8s_openapi::api::events::v1::Event as KubernetesEvent;
 use kube::Resource;
 
-use crate::{AddError, Backoff, Detail, Index, Kind, Trigger};
+use crate::finalizer::Needs;
+use crate::{
+    AddError, Backoff, Column, Detail, EmissionSpec, Index, Kind, Metric, Object, OptionSpec, RecordSpec,
+    Trigger,
+};
 
 /// What an observer is and wants, as data.
 ///
@@ -27,14 +32,25 @@ pub struct ObserverSpec {
     pub name: Cow<'static, str>,
     /// What it does, in a sentence.
     pub description: Cow<'static, str>,
+    /// What else its users have to know, in paragraphs of Markdown.
+    pub details: Cow<'static, str>,
     /// What it watches. The kind of the first is its primary kind: the default `wake` yields keys of that kind.
     pub watches: Vec<Watch>,
     /// Indexes over the kinds it watches.
     pub indexes: Vec<Index>,
-    /// The RBAC rights its writes need; those of its watches follow from [`watches`](Self::watches).
+    /// The RBAC rights its writes need; those of its watches follow from [`watches`](Self::watches), and every observer has
+    /// that to write Kubernetes Events.
     pub rights: Vec<Right>,
     /// The options a user may set.
     pub options: Vec<OptionSpec>,
+    /// What is shown of the objects it serves.
+    pub columns: Vec<Column>,
+    /// What it counts and measures of its own.
+    pub metrics: Vec<Metric>,
+    /// The Kubernetes Events it records.
+    pub records: Vec<RecordSpec>,
+    /// The events it emits for other observers.
+    pub emits: Vec<EmissionSpec>,
     /// How many keys it serves at once, at least 1.
     pub concurrency: usize,
     /// Whether it wants the latest state of objects or every change.
@@ -57,6 +73,8 @@ pub struct ObserverSpec {
     pub settles: bool,
     /// The finalizer that keeps objects of the primary kind until it has cleaned up after them.
     pub finalizer: Option<Cow<'static, str>>,
+    /// Which objects need the finalizer; all if none.
+    pub finalizes: Option<Needs>,
 }
 
 impl ObserverSpec {
@@ -65,10 +83,15 @@ impl ObserverSpec {
         Self {
             name: name.into(),
             description: description.into(),
+            details: Cow::Borrowed(""),
             watches: Vec::new(),
             indexes: Vec::new(),
             rights: Vec::new(),
             options: Vec::new(),
+            columns: Vec::new(),
+            metrics: Vec::new(),
+            records: Vec::new(),
+            emits: Vec::new(),
             concurrency: 1,
             delivery: Delivery::Levels,
             freshness: Freshness::Key,
@@ -79,7 +102,15 @@ impl ObserverSpec {
             every_replica: false,
             settles: false,
             finalizer: None,
+            finalizes: None,
         }
+    }
+
+    /// Says what else its users have to know, in paragraphs of Markdown.
+    #[must_use]
+    pub fn details(mut self, details: impl Into<Cow<'static, str>>) -> Self {
+        self.details = details.into();
+        self
     }
 
     /// Watches one kind more. The first is the primary one.
@@ -100,13 +131,6 @@ impl ObserverSpec {
     #[must_use]
     pub fn right(mut self, right: Right) -> Self {
         self.rights.push(right);
-        self
-    }
-
-    /// Has an option.
-    #[must_use]
-    pub fn option(mut self, option: OptionSpec) -> Self {
-        self.options.push(option);
         self
     }
 
@@ -198,7 +222,7 @@ impl ObserverSpec {
     ///
     /// By default they do, as plans may go in steps (a status that counts the Pods which the plan before has created).
     /// A write is recognised where its event can be nothing else: a creation, and an update, patch or apply that names the
-    /// `resourceVersion` it is made on. Other events wake as ever, others' changes of the same objects among them. Not for
+    /// `resourceVersion` it is made on ([`Write::if_unchanged`](crate::Write::if_unchanged)). Other events wake as ever, others' changes of the same objects among them. Not for
     /// callbacks, which are told everything.
     #[must_use]
     pub fn settles(mut self) -> Self {
@@ -217,6 +241,23 @@ impl ObserverSpec {
         self
     }
 
+    /// Names the objects that need the [finalizer](Self::finalizer); the others never get it. One that had it and needs
+    /// it no more is [finalized](crate::Observer::finalize), loses the finalizer, and is served on.
+    ///
+    /// ```
+    /// # use k8s_openapi::api::apps::v1::Deployment;
+    /// # use xebec_coordinator::{ObserverSpec, Watch};
+    /// ObserverSpec::new("exposer", "exposes each Deployment labelled expose")
+    ///     .watch(Watch::of::<Deployment>())
+    ///     .finalizer("exposer.example.com/entry")
+    ///     .finalizes_only(|deployment| deployment.label("expose").is_some());
+    /// ```
+    #[must_use]
+    pub fn finalizes_only(mut self, needs: impl Fn(&Object) -> bool + Send + Sync + 'static) -> Self {
+        self.finalizes = Some(Needs::new(needs));
+        self
+    }
+
     /// Whether it can be an observer of anything.
     pub(crate) fn check(&self) -> Result<(), AddError> {
         let observer = self.name.clone().into_owned();
@@ -225,6 +266,7 @@ impl ObserverSpec {
         if let Some(index) = self.indexes.iter().find(|index| !watched(index.kind())) {
             return Err(AddError::IndexOfUnwatchedKind { observer, index: index.name() });
         }
+        self.check_metrics()?;
         let indexed = |trigger: &Trigger| {
             self.indexes.iter().any(|index| index.name() == trigger.index && index.kind() == primary)
         };
@@ -244,7 +286,8 @@ impl ObserverSpec {
         self.reports_as.as_deref().unwrap_or(&self.name)
     }
 
-    /// All RBAC rights it needs: those of its watches, that of its finalizer, then those it states.
+    /// All RBAC rights it needs: those of its watches, that of its finalizer, those it states, and that to write Kubernetes
+    /// Events, in which the coordinator reports any observer's restarts, too.
     pub fn rights(&self) -> Vec<Right> {
         let watches = self.watches.iter().map(|watch| Right {
             group: watch.kind.group().to_owned().into(),
@@ -256,7 +299,8 @@ impl ObserverSpec {
             resource: primary.plural().to_owned().into(),
             verbs: vec![Cow::Borrowed("patch")],
         });
-        watches.chain(finalized).chain(self.rights.iter().cloned()).collect()
+        let events = Right::to::<KubernetesEvent>(&["create", "patch"]);
+        watches.chain(finalized).chain(self.rights.iter().cloned()).chain([events]).collect()
     }
 }
 
@@ -365,17 +409,6 @@ impl Right {
         let verbs = verbs.iter().map(|verb| Cow::Borrowed(*verb)).collect();
         Self { group: group.into(), resource: resource.into(), verbs }
     }
-}
-
-/// An option of an observer that a user may set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OptionSpec {
-    /// Its name, as in `--name` and in a configuration file.
-    pub name: Cow<'static, str>,
-    /// What it does, in a sentence.
-    pub description: Cow<'static, str>,
-    /// Its value where the user sets none.
-    pub default: Option<Cow<'static, str>>,
 }
 
 /// Whether an observer wants the latest state of objects or every change.

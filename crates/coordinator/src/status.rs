@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::{Detail, Kind, LeadershipStatus};
 
@@ -176,4 +177,91 @@ pub enum WatchState {
     Forbidden(String),
     /// It cannot be listed or watched for another reason. Retried; what was seen before is kept.
     Failing(String),
+}
+
+impl Status {
+    /// The status for programs, as JSON: `observers`, `watches` and, of several replicas, `leadership`.
+    pub fn to_value(&self) -> Value {
+        let observers = self.observers.iter().map(|observer| {
+            let (health, detail) = health(&observer.health);
+            json!({
+                "name": observer.name,
+                "health": health,
+                "detail": detail,
+                "queued": observer.queued,
+                "active": observer.active,
+                "held": observer.held,
+                "delayed": observer.delayed,
+                "lagSeconds": observer.lag.unwrap_or_default().as_secs_f64(),
+                "served": observer.served,
+                "retries": observer.retries,
+                "panics": observer.panics,
+                "hangs": observer.hangs,
+                "restarts": observer.restarts,
+                "writes": observer.writes,
+                "gaps": observer.gaps,
+                "lastError": observer.last_error.as_ref().map(last_error),
+            })
+        });
+        let watches = self.watches.iter().map(|watch| {
+            let (state, detail) = state(&watch.state);
+            json!({
+                "kind": watch.kind.to_string(),
+                "namespace": watch.namespace,
+                "labels": watch.labels,
+                "fields": watch.fields,
+                "keeps": watch.detail.to_string(),
+                "state": state,
+                "detail": detail,
+                "observers": watch.observers,
+                "objects": watch.objects,
+                "position": watch.position,
+                "lists": watch.lists,
+                "watches": watch.watches,
+            })
+        });
+        json!({
+            "observers": observers.collect::<Vec<_>>(),
+            "watches": watches.collect::<Vec<_>>(),
+            "leadership": self.leadership.as_ref().map(leadership),
+        })
+    }
+}
+
+fn leadership(leadership: &LeadershipStatus) -> Value {
+    let members = leadership.members.iter();
+    let members = members.map(|member| json!({ "identity": member.identity, "agrees": member.agrees }));
+    json!({
+        "identity": leadership.identity,
+        "lease": leadership.lease,
+        "serving": leadership.is_serving(),
+        "servingSince": leadership.serving_since.map(|since| since.to_string()),
+        "leader": leadership.leader,
+        "members": members.collect::<Vec<_>>(),
+        "lastError": leadership.last_error.as_ref().map(last_error),
+    })
+}
+
+pub(crate) fn health(health: &Health) -> (&'static str, Option<String>) {
+    match health {
+        Health::Running => ("running", None),
+        Health::Waiting(reason) => ("waiting", Some(format!("for {reason}"))),
+        Health::Restarting(at) => ("restarting", Some(format!("at {at}"))),
+        Health::Hanging { since, doing } => ("hanging", Some(format!("since {since}: {doing}"))),
+        Health::Stopped => ("stopped", None),
+    }
+}
+
+fn state(state: &WatchState) -> (&'static str, Option<&str>) {
+    match state {
+        WatchState::Listing => ("listing", None),
+        WatchState::Synced => ("synced", None),
+        WatchState::Missing => ("missing", None),
+        WatchState::Forbidden(why) => ("forbidden", Some(why)),
+        WatchState::Failing(why) => ("failing", Some(why)),
+    }
+}
+
+fn last_error(error: &LastError) -> Value {
+    json!({ "at": error.at.to_string(), "message": error.message })
 }

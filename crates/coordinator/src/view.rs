@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use kube::Resource;
 use serde::de::DeserializeOwned;
 
+use crate::counting::Kept;
 use crate::store::{IndexTable, Snapshot};
 use crate::wire::{Source, Wanted};
-use crate::{DecodeError, Key, Kind, Object, ObserverSpec};
+use crate::{DecodeError, Key, Kind, Object, ObserverSpec, OptionSpec};
 
 /// The objects of the kinds an observer watches, at one moment. Cheap to clone, and safe to keep: it never changes,
 /// and holding it delays nobody.
@@ -20,12 +21,16 @@ use crate::{DecodeError, Key, Kind, Object, ObserverSpec};
 pub struct View {
     tables: Arc<Tables>,
     now: Timestamp,
+    /// What the last plan for the key left behind.
+    pub(crate) kept: Kept,
 }
 
 #[derive(Clone, Default)]
 pub(crate) struct Tables {
     /// Each shared with older tables until it changes: an observer may watch all kinds there are.
     pub(crate) kinds: Vec<Arc<KindTable>>,
+    /// The observer's options, as they are set.
+    pub(crate) options: Arc<[OptionSpec]>,
 }
 
 /// The watches of an observer for one kind (one a namespace), and its indexes over it.
@@ -70,7 +75,7 @@ impl View {
     }
 
     pub(crate) fn new(tables: Arc<Tables>, now: Timestamp) -> Self {
-        Self { tables, now }
+        Self { tables, now, kept: Kept::default() }
     }
 
     /// The time at which the plan is made.
@@ -158,8 +163,22 @@ impl View {
 
     /// The object of a key, if its kind is watched and it is there.
     pub(crate) fn find(&self, key: &Key) -> Option<&Object> {
-        let table = self.tables.kinds.iter().find(|table| table.kind == *key.kind())?;
-        Table(table).get(key.namespace(), key.name())
+        self.tables.find(key)
+    }
+
+    /// A kind that knows whether its objects are in namespaces, if any object of it is here.
+    pub(crate) fn scoped(&self, kind: &Kind) -> Kind {
+        if kind.is_namespaced().is_some() {
+            return kind.clone();
+        }
+        let table = self.tables.kinds.iter().find(|table| table.kind == *kind);
+        let any =
+            table.and_then(|table| Table(table).snapshots().find_map(|snapshot| snapshot.iter().next()));
+        match any.map(|object| object.namespace().is_some()) {
+            Some(true) => kind.namespaced(),
+            Some(false) => kind.cluster_scoped(),
+            None => kind.clone(),
+        }
     }
 
     pub(crate) fn tables(&self) -> &Tables {
@@ -204,7 +223,7 @@ impl<'v> Table<'v> {
     /// The objects whose controller has this unique id.
     pub fn controlled_by(&self, uid: &str) -> Vec<Object> {
         let mut objects = self.owned_by(uid);
-        objects.retain(|object| object.controller().is_some_and(|owner| *owner.uid == *uid));
+        objects.retain(|object| object.controller().is_some_and(|owner| owner.uid() == uid));
         objects
     }
 
@@ -240,6 +259,12 @@ impl Tables {
         kinds.flat_map(|(number, kind)| (0..kind.slices.len()).map(move |slice| (number, slice)))
     }
 
+    /// The object of a key, if its kind is watched and it is there.
+    pub(crate) fn find(&self, key: &Key) -> Option<&Object> {
+        let table = self.kinds.iter().find(|table| table.kind == *key.kind())?;
+        Table(table).get(key.namespace(), key.name())
+    }
+
     /// Empty tables for the kinds and indexes of a spec.
     pub(crate) fn for_spec(spec: &ObserverSpec) -> Self {
         let mut kinds: Vec<KindTable> = Vec::new();
@@ -252,7 +277,8 @@ impl Tables {
             });
             kinds[position].slices.push(Slice { source: Arc::new(source), snapshot: Snapshot::default() });
         }
-        Self { kinds: kinds.into_iter().map(Arc::new).collect() }
+        let kinds = kinds.into_iter().map(Arc::new).collect();
+        Self { kinds, options: spec.options.as_slice().into() }
     }
 }
 

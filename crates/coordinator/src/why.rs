@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::{Event, Health, Key, Plan, PlanError, Priority};
 
@@ -28,6 +29,38 @@ pub struct Why {
     pub failures: u32,
     /// What the observer would do about it now; nothing is done.
     pub plan: Result<Plan, PlanError>,
+}
+
+impl Why {
+    /// All of it for programs, as JSON: nothing that is in objects, which may be secret.
+    pub fn to_value(&self) -> Value {
+        let (health, detail) = crate::status::health(&self.health);
+        let woken = self.woken.as_ref();
+        let served = self.served.as_ref();
+        let mut value = json!({
+            "observer": self.observer,
+            "object": self.key.to_string(),
+            "at": self.at.to_string(),
+            "health": health,
+            "detail": detail,
+            "waits": self.waiting.to_string(),
+            "woken": woken.map(|woken| json!({ "at": woken.at.to_string(), "by": woken.cause.to_string() })),
+            "served": served.map(|served| json!({
+                "at": served.at.to_string(),
+                "tookSeconds": served.took.as_secs_f64(),
+                "writes": served.writes,
+                "error": served.error,
+            })),
+            "failures": self.failures,
+        });
+        match &self.plan {
+            Ok(plan) => {
+                value["would"] = plan.steps().iter().map(|step| Value::from(step.to_string())).collect();
+            }
+            Err(error) => value["error"] = error.to_string().into(),
+        }
+        value
+    }
 }
 
 /// What a key waits for.
@@ -102,7 +135,7 @@ pub enum Cause {
     Time,
     /// Its back-off ended.
     Retry,
-    /// It was served though the view did not show what was expected of it in time.
+    /// The view did not show in time what was expected of it.
     Overdue,
 }
 
@@ -174,7 +207,7 @@ impl fmt::Display for Waiting {
             }
             Self::View { expected, until } => {
                 write!(f, "for {}", expected.join(" and "))?;
-                until.map_or(Ok(()), |until| write!(f, ", at most until {until}"))
+                until.map_or(Ok(()), |until| write!(f, "; the server is asked at {until}"))
             }
             Self::BackOff { until } => write!(f, "until {until}, to be tried again after it failed"),
             Self::Time { at } => write!(f, "until {at}, as it asked"),

@@ -98,6 +98,10 @@ impl Write {
     /// are yours; one that was read from the server and changed is refused (it would own everything).
     ///
     /// Where the view shows that nothing would change, a plan leaves it out: state it in every plan.
+    ///
+    /// An object that is not there is created. That is right for dependents, and wrong for annotations on what others
+    /// made: for these there is [`apply_to`](Self::apply_to). The object that is being served itself is never created so:
+    /// if it has been deleted since it was seen, the apply is refused.
     pub fn apply<K>(object: &K) -> Result<Self, serde_json::Error>
     where
         K: Resource<DynamicType = ()> + Serialize,
@@ -107,8 +111,8 @@ impl Write {
         Ok(Self::apply_value(Key::of(object), fields))
     }
 
-    /// Applies the status of an object server-side: of `object` only its name and its status are stated. Otherwise as
-    /// [`apply`](Self::apply).
+    /// Applies the status of an object server-side: of `object` only its name, its unique id if it has one, and its status
+    /// are stated. Otherwise as [`apply`](Self::apply).
     pub fn apply_status<K>(object: &K) -> Result<Self, serde_json::Error>
     where
         K: Resource<DynamicType = ()> + Serialize,
@@ -116,7 +120,11 @@ impl Write {
         let mut status = serde_json::to_value(object)?.get_mut("status").map(Value::take).unwrap_or_default();
         drop_nulls(&mut status);
         let fields = if status.is_null() { json!({}) } else { json!({"status": status}) };
-        Ok(Self::apply_value(Key::of(object), fields).on("status"))
+        let write = Self::apply_value(Key::of(object), fields).on("status");
+        Ok(match object.meta().uid.as_deref() {
+            Some(uid) if !uid.is_empty() => write.if_uid(uid),
+            _ => write,
+        })
     }
 
     /// Owns nothing of an object any more: applies no fields, so that those that nobody else owns are dropped. Of a status
@@ -151,7 +159,14 @@ impl Write {
         Self::new(target, Operation::Patch(Patch::Apply { fields, force: false }))
     }
 
-    /// Merges JSON into an object.
+    /// Applies JSON fields to this very object of any kind: if it is gone, or has been replaced by another of its name, it
+    /// is refused, and nothing is created. Otherwise as [`apply_value`](Self::apply_value).
+    pub fn apply_to(object: &Object, fields: Value) -> Self {
+        let write = Self::apply_value(object.key().clone(), fields);
+        if object.uid().is_empty() { write } else { write.if_uid(object.uid()) }
+    }
+
+    /// Merges JSON into an object; one that is not there is not created.
     pub fn merge(target: Key, patch: Value) -> Self {
         Self::new(target, Operation::Patch(Patch::Merge(patch)))
     }
@@ -238,20 +253,23 @@ impl Write {
         self
     }
 
-    /// A delete only of the object with this unique id; this and the other settings of a delete are a
-    /// [misuse](MisuseError) of other writes.
+    /// Only if the object has this unique id: not if it is gone, nor if another has taken its name. A write that finds it
+    /// otherwise is refused, and planned anew. Of a create, which is of an object that is not there, it is a
+    /// [misuse](MisuseError).
     #[must_use]
     pub fn if_uid(self, uid: &str) -> Self {
-        self.precondition(|conditions| conditions.uid = Some(uid.to_owned()))
+        self.precondition("uid", uid, |conditions, uid| conditions.uid = Some(uid))
     }
 
-    /// A delete only of this state of the object.
+    /// Only if the object is in this state: not if anybody has written it since. Otherwise as [`if_uid`](Self::if_uid); an
+    /// apply to an object that is gone needs both, as without a unique id it creates.
     #[must_use]
     pub fn if_unchanged(self, resource_version: &str) -> Self {
-        self.precondition(|conditions| conditions.resource_version = Some(resource_version.to_owned()))
+        let set = |conditions: &mut Preconditions, version| conditions.resource_version = Some(version);
+        self.precondition("resourceVersion", resource_version, set)
     }
 
-    /// A delete that treats dependents this way.
+    /// A delete that treats dependents this way; this and the grace period are a [misuse](MisuseError) of other writes.
     #[must_use]
     pub fn propagation(self, policy: PropagationPolicy) -> Self {
         self.deleting(|params| params.propagation_policy = Some(policy))
@@ -286,26 +304,55 @@ impl Write {
             Operation::Patch(Patch::Merge(patch) | Patch::Strategic(patch)) if !patch.is_object() => {
                 Some("a merge patch is an object")
             }
-            Operation::Patch(Patch::Strategic(_)) if self.target.kind().group().contains('.') => {
-                // The groups of built-in kinds that have a dot end so; those of definitions may not.
-                let is_built_in = self.target.kind().group().ends_with(".k8s.io");
-                (!is_built_in)
-                    .then_some("custom resources have no strategic merge patch; use merge, json or apply")
+            Operation::Patch(Patch::Strategic(_)) if !self.target.kind().is_built_in() => {
+                Some("custom resources have no strategic merge patch; use merge, json or apply")
             }
             _ => None,
         };
         why.map_or(Ok(()), |why| Err(MisuseError { write: self.to_string(), why }))
     }
 
-    fn precondition(self, set: impl FnOnce(&mut Preconditions)) -> Self {
-        self.deleting(|params| set(params.preconditions.get_or_insert_default()))
+    /// Whether it is an apply that would create the object if it is not there.
+    pub(crate) fn may_resurrect(&self) -> bool {
+        let Operation::Patch(Patch::Apply { fields, .. }) = &self.operation else { return false };
+        fields["metadata"]["uid"].is_null()
+    }
+
+    /// Makes it conditional on a field of the metadata. A delete has a place for that; in what is sent of the object the
+    /// server takes the field for a condition.
+    fn precondition(
+        mut self,
+        field: &str,
+        value: &str,
+        set: impl FnOnce(&mut Preconditions, String),
+    ) -> Self {
+        match &mut self.operation {
+            Operation::Delete(params) => {
+                set(params.preconditions.get_or_insert_default(), value.to_owned());
+            }
+            Operation::Patch(Patch::Json(Value::Array(operations))) => {
+                let test = json!({"op": "test", "path": format!("/metadata/{field}"), "value": value});
+                operations.insert(0, test);
+            }
+            Operation::Update(body)
+            | Operation::Patch(
+                Patch::Merge(body) | Patch::Strategic(body) | Patch::Apply { fields: body, .. },
+            ) if body.is_object() && (body["metadata"].is_null() || body["metadata"].is_object()) => {
+                body["metadata"][field] = value.into();
+            }
+            Operation::Update(_) | Operation::Patch(_) => {} // no object: refused as such
+            Operation::Create(_) => {
+                self.misuse = Some("what is created is not there before: it has no preconditions")
+            }
+        }
+        self
     }
 
     fn deleting(mut self, set: impl FnOnce(&mut DeleteParams)) -> Self {
         if let Operation::Delete(params) = &mut self.operation {
             set(params);
         } else {
-            self.misuse = Some("preconditions, propagation and grace period are for deletes");
+            self.misuse = Some("propagation and grace period are for deletes");
         }
         self
     }
@@ -345,7 +392,11 @@ fn key_of_value(kind: Kind, object: &Value) -> Key {
 
 impl fmt::Display for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.verb(), self.target)?;
+        let verb = match &self.operation {
+            Operation::Patch(Patch::Apply { .. }) => "apply",
+            _ => self.verb(),
+        };
+        write!(f, "{verb} {}", self.target)?;
         self.subresource.map_or(Ok(()), |subresource| write!(f, "/{subresource}"))
     }
 }

@@ -235,7 +235,8 @@ async fn misuse_is_a_clear_error_and_nothing_of_the_plan_is_executed() {
     let read = json!({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}});
     for (write, why) in [
         (Write::merge(pod(), json!({})).force(), "only an apply can be forced"),
-        (Write::merge(pod(), json!({})).if_unchanged("7"), "for deletes"),
+        (Write::merge(pod(), json!({})).grace_period(7), "for deletes"),
+        (Write::create_value(pod().kind().clone(), json!({})).if_uid("u"), "no preconditions"),
         (Write::apply_value(pod(), read), "read from the server"),
         (Write::merge(Key::new::<Pod>("default", ""), json!({})), "names no object"),
         (Write::json(pod(), json!({})), "a list of operations"),

@@ -4,18 +4,24 @@
 mod running;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use http::Request;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Client;
 use kube::Resource;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::client::Body;
 use parking_lot::Mutex;
 use running::with;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use xebec_coordinator::{
-    BoxError, Context, Coordinator, Event, EventRecord, Key, Observer, ObserverSpec, Plan, View, Watch,
-    Write, reference_to,
+    BoxError, Context, Coordinator, Event, EventRecord, Key, Kind, Observer, ObserverSpec, Plan, View, Watch,
+    WatchState, Write, reference_to,
 };
 
 /// Keeps as many Pods as a ReplicaSet wants, and says in its status how many there are.
@@ -82,7 +88,7 @@ async fn replica_sets_get_exactly_the_pods_they_want() {
         let spec = ObserverSpec::new("census", "counts Pods").watch(Watch::of::<Pod>());
         let census = move |event: Event, _cx: Context| {
             if matches!(event, Event::Added(_)) {
-                let owner = event.object().controller().map(|owner| owner.name.to_string());
+                let owner = event.object().controller().map(|owner| owner.name().to_owned());
                 *seen.lock().entry(owner.unwrap_or_default()).or_default() += 1;
             }
             async {}
@@ -178,4 +184,68 @@ async fn selectors_select_and_own_writes_are_seen_through_them() {
         assert!(maps.get_opt("greeting").await.unwrap().is_none());
     })
     .await;
+}
+
+/// A client whose watches of Widgets are slow to open: what does not wait for them is through before.
+fn slow_to_watch_widgets(client: Client) -> Client {
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let client = client.clone();
+        async move {
+            let uri = request.uri().to_string();
+            if uri.contains("/widgets") && uri.contains("watch=") {
+                for _ in 0..1_000 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Ok::<_, Infallible>(client.send(request).await.unwrap())
+        }
+    });
+    Client::new(service, "default")
+}
+
+#[tokio::test]
+async fn idle_waits_for_objects_of_a_kind_whose_definition_came_late() {
+    let kind = Kind::named("example.com", "v1", "Widget", "widgets");
+    let cluster = xebec_apiserver::Cluster::new();
+    let coordinator = Coordinator::new(slow_to_watch_widgets(cluster.client()));
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let tell = Arc::clone(&seen);
+    let callback = move |event: Event, _cx: Context| {
+        tell.lock().push(event.key().name().to_owned());
+        async {}
+    };
+    let spec = ObserverSpec::new("widgets", "").watch(Watch::kind(kind.clone()));
+    coordinator.callback(spec, callback).unwrap();
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn({
+        let (coordinator, shutdown) = (coordinator.clone(), shutdown.clone());
+        async move { coordinator.run(shutdown).await }
+    });
+    coordinator.idle().await;
+    let state = |name: &str| {
+        let watches = coordinator.status().watches;
+        watches.into_iter().find(|watch| watch.kind.name() == name).unwrap().state
+    };
+    assert_eq!(state("Widget"), WatchState::Missing);
+    assert_eq!(state("CustomResourceDefinition"), WatchState::Synced);
+
+    let definition: CustomResourceDefinition = serde_json::from_value(json!({
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object"}},
+            }],
+        },
+    }))
+    .unwrap();
+    Api::all(cluster.client()).create(&PostParams::default(), &definition).await.unwrap();
+    let widgets: Api<DynamicObject> = Api::namespaced_with(cluster.client(), "default", kind.resource());
+    widgets.create(&PostParams::default(), &DynamicObject::new("w", kind.resource())).await.unwrap();
+    coordinator.idle().await;
+    assert_eq!((state("Widget"), &**seen.lock()), (WatchState::Synced, &["w".to_owned()][..]));
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
 }

@@ -3,6 +3,7 @@
 
 mod running;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -270,6 +271,70 @@ async fn a_reconciler_has_it_before_its_first_turn_and_until_it_is_done() {
         assert!(maps.get_opt("map").await.unwrap().is_none());
         assert!(!known.lock().contains(&"map".to_owned()));
         assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert_eq!(coordinator.status().observers[0].retries, 0);
+    })
+    .await;
+}
+
+/// Has an account for each ConfigMap that asks for one.
+struct Wanted {
+    known: Arc<Mutex<BTreeSet<String>>>,
+    served: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Reconciler for Wanted {
+    fn spec(&self) -> ObserverSpec {
+        spec().finalizes_only(|map| map.label("copy").is_some())
+    }
+
+    async fn reconcile(&self, key: &Key, cx: &Context) -> Result<Action, BoxError> {
+        self.served.fetch_add(1, Ordering::SeqCst);
+        if let Some(map) = cx.object(key).filter(|map| map.label("copy").is_some()) {
+            assert!(map.finalizers()?.contains(&FINALIZER.to_owned()), "before anything is done outside");
+            self.known.lock().insert(key.name().to_owned());
+        }
+        Ok(Action::done())
+    }
+
+    async fn finalize(&self, key: &Key, object: &Object, cx: &Context) -> Result<Action, BoxError> {
+        if !object.is_terminating() {
+            // Another writer meanwhile, and a write of its own: neither the one nor the other is lost.
+            let name = "example.com/meanwhile";
+            let patch = json!({"metadata": {"finalizers": [FINALIZER, name]}});
+            let maps: Api<ConfigMap> = Api::namespaced(cx.client().clone(), NAMESPACE);
+            maps.patch(key.name(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+            cx.write(Write::merge(key.clone(), json!({"metadata": {"annotations": {"note": "gone"}}})))
+                .await?;
+        }
+        self.known.lock().remove(key.name());
+        Ok(Action::done())
+    }
+}
+
+#[tokio::test]
+async fn only_objects_that_need_it_have_it_and_only_while_they_do() {
+    let known = Arc::<Mutex<BTreeSet<String>>>::default();
+    let served = Arc::<AtomicUsize>::default();
+    let reconciler = Wanted { known: Arc::clone(&known), served: Arc::clone(&served) };
+    let add = |coordinator: &Coordinator| coordinator.reconcile(reconciler).unwrap();
+    with(add, |coordinator, client| async move {
+        let maps: Api<ConfigMap> = Api::namespaced(client, NAMESPACE);
+        let untouched = maps.create(&PostParams::default(), &config_map("without", false)).await.unwrap();
+        maps.create(&PostParams::default(), &config_map("with", true)).await.unwrap();
+        coordinator.idle().await;
+        let without = maps.get("without").await.unwrap();
+        assert_eq!(without.metadata.resource_version, untouched.metadata.resource_version);
+        assert_eq!(finalizers(&maps.get("with").await.unwrap()), [FINALIZER]);
+        assert!(known.lock().iter().eq(["with"]), "{known:?}");
+
+        let before = served.load(Ordering::SeqCst);
+        let patch = Patch::Merge(json!({"metadata": {"labels": {"copy": null}}}));
+        maps.patch("with", &PatchParams::default(), &patch).await.unwrap();
+        coordinator.idle().await;
+        assert!(known.lock().is_empty(), "it is finalized");
+        assert_eq!(finalizers(&maps.get("with").await.unwrap()), ["example.com/meanwhile"], "and let go");
+        assert!(served.load(Ordering::SeqCst) > before, "and served on");
         assert_eq!(coordinator.status().observers[0].retries, 0);
     })
     .await;

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
-use kube::api::{Api, PostParams};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DynamicObject, PostParams};
 use parking_lot::Mutex;
 use running::with;
 use serde_json::{Value, json};
-use xebec_coordinator::ownership::{Claim, claim};
+use xebec_coordinator::ownership::{Claim, adopt, claim, release};
 use xebec_coordinator::{
-    Action, BoxError, Context, Coordinator, Index, Key, Kind, Object, ObserverSpec, OwnershipError,
-    Reconciler, View, Watch, controller_ref, owned_by,
+    Action, BoxError, Context, Coordinator, Event, Index, Key, Kind, Object, ObserverSpec, OwnershipError,
+    Reconciler, View, Watch, controller_ref, default_wake, owned_by,
 };
 
 fn set(namespace: &str, uid: &str) -> ReplicaSet {
@@ -169,4 +170,126 @@ async fn a_context_has_shortcuts_to_its_view() {
         },
     )
     .await;
+}
+
+#[test]
+fn a_dependent_wakes_its_controller_wherever_that_is() {
+    let owner = |kind: &str, api_version: &str| json!([{"apiVersion": api_version, "kind": kind, "name": "town", "uid": "t", "controller": true}]);
+    let event = |owners: Value| {
+        let metadata = json!({"namespace": "ns", "name": "a", "uid": "a", "ownerReferences": owners});
+        let kind = Kind::of::<ConfigMap>();
+        Event::Added(Object::from_value(&kind, &json!({ "metadata": metadata })).unwrap())
+    };
+    let dynamic = |kind: &str| Kind::named("example.com", "v1", kind, "towns");
+    let there = |kind: &Kind, namespace: Option<&str>| {
+        let metadata = json!({"namespace": namespace, "name": "another", "uid": "x"});
+        Object::from_value(kind, &json!({ "metadata": metadata })).unwrap()
+    };
+    let core = ("Namespace", "v1");
+    let custom = ("Town", "example.com/v1");
+    let town = dynamic("Town");
+    for (why, primary, objects, (kind, api_version), namespace) in [
+        ("a type of the cluster", Kind::of::<Namespace>(), vec![], core, None),
+        ("a type in namespaces", Kind::of::<ReplicaSet>(), vec![], ("ReplicaSet", "apps/v1"), Some("ns")),
+        ("one that says so", town.cluster_scoped(), vec![], custom, None),
+        ("one of which there are some", town.clone(), vec![there(&town, None)], custom, None),
+        ("and some in namespaces", town.clone(), vec![there(&town, Some("b"))], custom, Some("ns")),
+        ("one of which nothing is known", town.clone(), vec![], custom, Some("ns")),
+    ] {
+        let spec =
+            ObserverSpec::new("any", "").watch(Watch::kind(primary.clone())).watch(Watch::of::<ConfigMap>());
+        let view = View::of(&spec, jiff::Timestamp::UNIX_EPOCH, objects);
+        let keys = default_wake(&event(owner(kind, api_version)), &view);
+        assert_eq!(keys, [Key::of_kind(primary, namespace, "town")], "{why}");
+    }
+}
+
+#[tokio::test]
+async fn dependents_of_custom_kinds_are_adopted_and_released() {
+    let cluster = xebec_apiserver::Cluster::new();
+    let definition: CustomResourceDefinition = serde_json::from_value(json!({
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object"}},
+            }],
+        },
+    }))
+    .unwrap();
+    Api::all(cluster.client()).create(&PostParams::default(), &definition).await.unwrap();
+    let kind = Kind::named("example.com", "v1", "Widget", "widgets");
+    let widgets: Api<DynamicObject> = Api::namespaced_with(cluster.client(), "default", kind.resource());
+    let mut widget = DynamicObject::new("w", kind.resource());
+    let other = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "c"}]);
+    widget.metadata.owner_references = serde_json::from_value(other).unwrap();
+    widget.metadata.finalizers = Some(vec!["example.com/other".to_owned()]);
+    widgets.create(&PostParams::default(), &widget).await.unwrap();
+
+    // A reconciler that adopts it, and releases it when it is labelled.
+    let owner = controller_ref(&set("default", "set-uid")).unwrap();
+    let coordinator = Coordinator::new(cluster.client());
+    let spec = ObserverSpec::new("claims", "").watch(Watch::kind(kind.clone()));
+    let (own, name) = (owner.clone(), "example.com/ours");
+    coordinator
+        .callback(spec, move |event: Event, cx: Context| {
+            let owner = own.clone();
+            async move {
+                let Some(object) = event.new() else { return Ok(Action::done()) };
+                let (meta, is_ours) = (object.metadata()?, object.controller().is_some());
+                match (object.label("free").is_some(), is_ours) {
+                    (false, false) => {
+                        cx.write(adopt(object.key().clone(), &meta, &owner, Some(name))).await?
+                    }
+                    (true, true) => {
+                        cx.write(release(object.key().clone(), &meta, Some(&owner.uid), Some(name))).await?
+                    }
+                    _ => None,
+                };
+                Ok::<_, BoxError>(Action::done())
+            }
+        })
+        .unwrap();
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn({
+        let (coordinator, shutdown) = (coordinator.clone(), shutdown.clone());
+        async move { coordinator.run(shutdown).await }
+    });
+    let state = async || {
+        coordinator.idle().await;
+        let metadata = widgets.get("w").await.unwrap().metadata;
+        let owners: Vec<_> = metadata.owner_references.unwrap().into_iter().map(|owner| owner.uid).collect();
+        (owners, metadata.finalizers.unwrap())
+    };
+    let text = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(state().await, (text(&["c", "set-uid"]), text(&["example.com/other", "example.com/ours"])));
+    let free = json!({"metadata": {"labels": {"free": "yes"}}});
+    let free = kube::api::Patch::Merge(free);
+    widgets.patch("w", &kube::api::PatchParams::default(), &free).await.unwrap();
+    assert_eq!(state().await, (text(&["c"]), text(&["example.com/other"])));
+
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(coordinator.status().observers[0].retries, 0);
+}
+
+#[test]
+fn what_an_object_says_of_itself_is_asked_of_it() {
+    let metadata = json!({
+        "namespace": "ns", "name": "a", "uid": "u", "generation": 3, "annotations": {"b": "2", "a": "1"},
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Town", "name": "t", "uid": "x", "controller": true}],
+    });
+    let of = |value: Value| Object::from_value(&Kind::of::<ConfigMap>(), &value).unwrap();
+    let object = of(json!({ "metadata": metadata }));
+    assert_eq!((object.annotation("a").as_deref(), object.annotation("c")), (Some("1"), None));
+    assert_eq!(object.annotations().into_keys().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(object.creation_timestamp().unwrap().to_string(), "2026-01-01T00:00:00Z");
+    assert_eq!((object.generation(), object.metadata().unwrap().name.as_deref()), (Some(3), Some("a")));
+    let owner = object.controller().unwrap();
+    assert_eq!((owner.api_version(), owner.kind(), owner.name(), owner.uid()), ("v1", "Town", "t", "x"));
+    let bare = of(json!({"metadata": {"name": "a"}}));
+    assert_eq!((bare.annotations().len(), bare.creation_timestamp(), bare.generation()), (0, None, None));
 }

@@ -20,8 +20,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use xebec_apiserver::Cluster;
 use xebec_coordinator::{
-    BoxError, Builder, Context, Coordinator, Election, Event, Key, LeadershipStatus, ManualClock, Observer,
-    ObserverSpec, Plan, RunError, Sharding, View, Watch, Write,
+    BoxError, Builder, Context, Coordinator, Election, Event, Key, LeadershipStatus, ManualClock, Metric,
+    Observer, ObserverSpec, Plan, RunError, Sharding, View, Watch, Write,
 };
 
 const LEASE: Duration = Duration::from_secs(15);
@@ -82,17 +82,20 @@ impl Line {
     }
 }
 
-/// Writes into each ConfigMap of a name who serves it, and how often that was done.
+/// Writes into each ConfigMap of a name who serves it, and measures how many these are.
 struct Stamp(String);
+
+const MAPS: Metric = Metric::gauge("maps", "ConfigMaps that it serves.");
 
 impl Observer for Stamp {
     fn spec(&self) -> ObserverSpec {
-        ObserverSpec::new("stamp", "").watch(Watch::of::<ConfigMap>().labelled("stamp=yes"))
+        ObserverSpec::new("stamp", "").watch(Watch::of::<ConfigMap>().labelled("stamp=yes")).metric(&MAPS)
     }
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         let mut plan = Plan::new();
         let map = view.get_key::<ConfigMap>(key)?;
+        plan.measure(&MAPS, &[], 1.0);
         if map.is_some_and(|map| map.data.is_none_or(|data| !data.contains_key("by"))) {
             plan.write(Write::merge(key.clone(), json!({"data": {"by": self.0}})));
         }
@@ -145,6 +148,12 @@ impl Replica {
 
     fn serves(&self) -> bool {
         self.status().is_serving()
+    }
+
+    /// How many keys it measures.
+    fn measures(&self) -> usize {
+        let metrics = self.coordinator.metrics();
+        metrics.lines().find_map(|line| line.strip_prefix("stamp_maps ")).unwrap().parse().unwrap()
     }
 
     async fn idle(&self) {
@@ -403,6 +412,9 @@ async fn keys_are_shared_out_and_move_with_those_who_come_and_go() {
         let members = replica.status().members;
         assert!(members.len() == 3 && members.iter().all(|member| member.agrees), "{members:?}");
     }
+
+    let measured = [&a, &b, &c].map(Replica::measures);
+    assert!(measured.iter().sum::<usize>() == 40 && measured[0] < 40, "{measured:?}: each key by one");
 
     // One leaves: its keys are others' at once, and no other key has moved.
     c.stop().await;

@@ -83,6 +83,29 @@ async fn nothing_is_created_twice_while_the_watch_lags_behind() {
 }
 
 #[tokio::test]
+async fn nothing_is_created_twice_however_far_the_watch_is_behind() {
+    let fake = Fake::new();
+    fake.put(REPLICA_SETS, "ns", "web", replica_set(3));
+    fake.hold_only(PODS);
+    let run = Run::start(&fake, replica_sets());
+    fake.until("three Pods", |fake| fake.writes().len() == 3).await;
+    fake.put(REPLICA_SETS, "ns", "web", replica_set(3));
+    run.until("the key to be held", "replicasets", |status| status.held == 1).await;
+    let asks = |fake: &Fake| fake.requests().iter().any(|seen| seen.path == PODS && seen.is_metadata());
+    assert!(!asks(&fake));
+    for _ in 0..3 {
+        run.clock.advance(Duration::from_secs(31));
+        fake.until("it to ask the server", asks).await;
+        run.until("the key to be held again", "replicasets", |status| status.held == 1).await;
+        assert_eq!(fake.writes().len(), 3);
+    }
+    fake.release();
+    run.idle().await;
+    assert_eq!((fake.writes().len(), run.status("replicasets").held), (3, 0));
+    run.stop().await;
+}
+
+#[tokio::test]
 async fn a_pod_that_is_created_and_gone_in_a_gap_of_the_watch_is_created_again() {
     let fake = Fake::new();
     fake.put(REPLICA_SETS, "ns", "web", replica_set(1));

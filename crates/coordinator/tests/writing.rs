@@ -68,6 +68,11 @@ async fn writes_become_the_requests_that_kubernetes_expects() {
     let encoded = serde_json::to_value(&pod).unwrap();
     let (json, manager) = ("application/json", "fieldManager=test-writer");
     let patch = json!({"metadata": {"labels": {"a": "b"}}});
+    // What is served is not brought back should it be gone.
+    let of_this_very_object = |mut object: Value| {
+        object["metadata"]["uid"] = "uid-1".into();
+        object
+    };
     for (write, line, content_type, sent) in [
         (
             Write::create(&pod).unwrap(),
@@ -99,15 +104,27 @@ async fn writes_become_the_requests_that_kubernetes_expects() {
             Write::apply(&pod).unwrap().force().managed_by("me"),
             format!("PATCH {POD}?&force=true&fieldManager=me"),
             "application/apply-patch+yaml",
-            encoded.clone(),
+            of_this_very_object(encoded.clone()),
         ),
         (
             Write::apply_value(web(), json!({"spec": {}})),
             format!("PATCH {POD}?&{manager}"),
             "application/apply-patch+yaml",
-            json!({
+            of_this_very_object(json!({
                 "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "ns"}, "spec": {},
-            }),
+            })),
+        ),
+        (
+            Write::merge(web(), patch.clone()).if_uid("u").if_unchanged("7"),
+            format!("PATCH {POD}?&{manager}"),
+            "application/merge-patch+json",
+            json!({"metadata": {"labels": {"a": "b"}, "uid": "u", "resourceVersion": "7"}}),
+        ),
+        (
+            Write::json(web(), json!([{"op": "remove", "path": "/spec"}])).if_uid("u"),
+            format!("PATCH {POD}?&{manager}"),
+            "application/json-patch+json",
+            json!([{"op": "test", "path": "/metadata/uid", "value": "u"}, {"op": "remove", "path": "/spec"}]),
         ),
         (Write::delete(web()), format!("DELETE {POD}?"), json, json!({})),
         (

@@ -32,7 +32,8 @@ impl Running {
     async fn start(cluster: &Cluster) -> Self {
         let client = cluster.client();
         let coordinator = Coordinator::new(client.clone());
-        OBSERVERS.iter().find(|observer| observer.name == "reload").unwrap().observe(&coordinator).unwrap();
+        let reload = OBSERVERS.iter().find(|observer| observer.spec().name == "reload").unwrap();
+        coordinator.observe(*reload).unwrap();
         let told: Arc<Mutex<Vec<String>>> = Arc::default();
         let list = Arc::clone(&told);
         coordinator.on_emitted(move |event: Arc<Reloaded>, _cx| {
@@ -81,7 +82,10 @@ impl Running {
     async fn events(&self) -> Vec<String> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), "default");
         let events = events.list(&ListParams::default()).await.unwrap().items.into_iter();
+        let specs = self.coordinator.specs();
+        let declared = &specs.iter().find(|spec| spec.name == "reload").unwrap().records;
         let shown = events.map(|event| {
+            assert!(declared.iter().any(|record| Some(&*record.reason) == event.reason.as_deref()));
             assert_eq!(event.reporting_controller.as_deref(), Some("xebec-reload"));
             assert_eq!(event.regarding.unwrap().name.as_deref(), Some("web"));
             format!("{}: {}", event.reason.unwrap(), event.note.unwrap())
@@ -191,6 +195,7 @@ async fn what_is_missing_holds_and_lets_go() {
     let held = running.deployment().await;
     assert_eq!(running.rollouts().await, 0);
     assert_eq!(held.metadata.annotations.unwrap()["reload.xebec.dev/held"], "Secret keys");
+    assert!(running.coordinator.metrics().contains("\nreload_held 1\n"));
     assert_eq!(running.events().await, ["ReloadHeld: waits for Secret keys, which is missing"]);
     let mut again = Secret { data: secret.data, ..Secret::default() };
     again.metadata.name = Some("keys".to_owned());
@@ -198,7 +203,25 @@ async fn what_is_missing_holds_and_lets_go() {
     let free = running.deployment().await;
     assert_eq!(running.rollouts().await, 1);
     assert!(!free.metadata.annotations.unwrap().contains_key("reload.xebec.dev/held"));
+    let metrics = running.coordinator.metrics();
+    assert!(metrics.contains("\nreload_held 0\n"), "{metrics}");
+    assert!(metrics.contains("\nreload_rollouts_total{changed=\"ConfigMap\"} 1\n"), "{metrics}");
     assert_eq!(running.told.lock().clone(), [r#"ConfigMap config {"colour"}"#]);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_the_selector_selects_is_served() {
+    let cluster = cluster().await;
+    let client = cluster.client();
+    let running = Running::start(&cluster).await;
+    running.coordinator.configure("reload", &[("selector", "tier in (front),!old")]).unwrap();
+    running.coordinator.idle().await;
+    set(&client, json!({"colour": "red"})).await;
+    assert_eq!(running.rollouts().await, 0, "it is not selected");
+    let label = Patch::Merge(json!({"metadata": {"labels": {"tier": "front"}}}));
+    deployments(&client).patch("web", &PatchParams::default(), &label).await.unwrap();
+    assert_eq!(running.rollouts().await, 1, "now it is");
     running.stop().await;
 }
 

@@ -2,18 +2,18 @@
 
 use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
+use xebec_coordinator::operator::shutdown_on_signals;
 
 use crate::{
     cli::ApiserverArguments,
     server::{KubeconfigPlace, Server},
-    signals,
 };
 
 /// Serves until a signal ends it.
 pub async fn run(arguments: ApiserverArguments) -> Result<()> {
-    let shutdown = signals::shutdown()?;
+    let shutdown = shutdown_on_signals().context("listen for signals")?;
     let place = arguments.kubeconfig.map_or_else(KubeconfigPlace::temporary, KubeconfigPlace::File);
     let mut server = Server::start(&arguments.serve, &place, shutdown).await?;
     crate::initial::apply(&server.cluster, &arguments.serve.filenames).await?;

@@ -7,12 +7,11 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use xebec_observers::OBSERVERS;
+use xebec_coordinator::operator::{Flags, LogFormat, METRICS_ADDRESS, MetricsAddress, label};
 
-use crate::{bench::BenchArguments, observer::ObserverCommand, output::OutputFormat};
-
-/// Where a running xebec tells how it fares, unless told otherwise.
-pub const METRICS_ADDRESS: &str = "127.0.0.1:9476";
+use crate::{
+    bench::BenchArguments, chosen::ObserversArgument, observer::ObserverCommand, output::OutputFormat,
+};
 
 /// What was asked for makes no sense, which only shows when it is done.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +67,9 @@ pub enum Command {
     /// Make the first cluster of a process, and print how long it took (`xebec bench` runs it).
     #[command(hide = true)]
     FirstCluster,
+    /// Print the reference page of all observers, in Markdown: docs/observers.md.
+    #[command(hide = true)]
+    Reference,
     /// Print the version of xebec, and of the Kubernetes that it is.
     Version(VersionArguments),
     /// Print the completion script of a shell; `source <(xebec completion bash)` turns it on.
@@ -134,7 +136,7 @@ pub struct UpArguments {
     pub nodes: u16,
     /// Where /metrics, /healthz and /readyz are served, over plain HTTP: an address with a port (0 takes a free one), or
     /// none.
-    #[arg(long, value_name = "ADDRESS", default_value = "none", value_parser = metrics_address)]
+    #[arg(long, value_name = "ADDRESS", default_value = "none", value_parser = MetricsAddress::read)]
     pub metrics_address: MetricsAddress,
     #[command(flatten)]
     pub observers: ObserversArgument,
@@ -151,39 +153,11 @@ pub struct ApiserverArguments {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// Which cluster is meant, as kubectl finds it.
-#[derive(Args, Debug)]
-pub struct ClusterArguments {
-    /// The kubeconfig of the cluster.
-    #[arg(long, value_name = "PATH")]
-    pub kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig. [default: its current one]
-    #[arg(long, value_name = "NAME")]
-    pub context: Option<String>,
-}
-
 /// The flags of `xebec run`.
 #[derive(Args, Debug)]
 pub struct RunArguments {
     #[command(flatten)]
-    pub cluster: ClusterArguments,
-    /// Run beside other replicas, of which only the leader acts: the one that holds this Lease. It needs the rights to
-    /// get, create and update leases.coordination.k8s.io in that namespace. [default if no value: default/xebec]
-    #[arg(long, value_name = "NAMESPACE/NAME", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "default/xebec", value_parser = lease, conflicts_with = "shard_by")]
-    pub leader_elect: Option<(String, String)>,
-    /// Run beside other replicas, each of which serves its share: of the namespaces, or of the single objects. It needs
-    /// the rights to get, list, create, update and delete leases.coordination.k8s.io in the namespace of --shard-group.
-    #[arg(long, value_enum, value_name = "WHAT")]
-    pub shard_by: Option<ShardBy>,
-    /// The namespace of the Leases of those who share, and the name that they have in common.
-    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "default/xebec", value_parser = lease)]
-    #[arg(requires = "shard_by")]
-    pub shard_group: (String, String),
-    /// Where /metrics, /healthz and /readyz are served, over plain HTTP, and what `xebec status` asks: an address with a
-    /// port (0 takes a free one), or none.
-    #[arg(long, value_name = "ADDRESS", default_value = METRICS_ADDRESS, value_parser = metrics_address)]
-    pub metrics_address: MetricsAddress,
+    pub operator: Flags,
     /// Write nothing: print what the observers would do about the cluster as it is now, and end.
     #[arg(long, conflicts_with_all = ["leader_elect", "shard_by"])]
     pub dry_run: bool,
@@ -192,27 +166,6 @@ pub struct RunArguments {
     pub output: OutputFormat,
     #[command(flatten)]
     pub observers: ObserversArgument,
-}
-
-/// What replicas share out among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ShardBy {
-    /// All of a namespace is served by one replica.
-    Namespace,
-    /// Each object on its own: the most even shares.
-    Key,
-}
-
-/// An address to serve metrics at; none for nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MetricsAddress(pub Option<SocketAddr>);
-
-fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
-    if text == "none" {
-        return Ok(MetricsAddress(None));
-    }
-    let address = text.parse().map_err(|_| "it must be IP:PORT (an IPv6 address in brackets), or none")?;
-    Ok(MetricsAddress(Some(address)))
 }
 
 /// The flags of `xebec manifests`.
@@ -242,50 +195,6 @@ pub struct StatusArguments {
     pub output: OutputFormat,
 }
 
-/// A name that can be that of a namespace and a label's value: an RFC 1123 label.
-fn label(text: &str) -> Result<String, String> {
-    let inner = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-    let is_label = (1..=63).contains(&text.len()) && text.chars().all(inner);
-    if is_label && !text.starts_with('-') && !text.ends_with('-') {
-        Ok(text.to_owned())
-    } else {
-        Err("it must be lower-case letters, digits and '-' within, at most 63".to_owned())
-    }
-}
-
-/// Namespace and name of a Lease.
-fn lease(text: &str) -> Result<(String, String), String> {
-    match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok((namespace.to_owned(), name.to_owned()))
-        }
-        _ => Err("it must be NAMESPACE/NAME".to_owned()),
-    }
-}
-
-/// Which observers run.
-#[derive(Args, Debug)]
-pub struct ObserversArgument {
-    /// The observers to run, by name and separated by commas; an empty list runs none. [default: all]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 1, value_parser = observer)]
-    pub observers: Option<Vec<String>>,
-}
-
-fn observer(name: &str) -> Result<String, String> {
-    if name.is_empty() || OBSERVERS.iter().any(|observer| observer.name == name) {
-        return Ok(name.to_owned());
-    }
-    let known: Vec<&str> = OBSERVERS.iter().map(|observer| observer.name).collect();
-    Err(format!("there is no observer {name:?}: choose from {}", known.join(", ")))
-}
-
-impl ObserversArgument {
-    /// Whether the observer of this name is to run.
-    pub fn includes(&self, name: &str) -> bool {
-        self.observers.as_ref().is_none_or(|names| names.iter().any(|wanted| wanted == name))
-    }
-}
-
 /// The flags of `xebec version`.
 #[derive(Args, Debug)]
 pub struct VersionArguments {
@@ -301,20 +210,12 @@ pub enum VersionFormat {
     Json,
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Text, for a terminal.
-    Human,
-    /// One JSON object a line.
-    Json,
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::chosen::Chosen;
 
     fn parse(line: &str) -> Result<Command, String> {
         Arguments::try_parse_from(line.split_whitespace())
@@ -347,18 +248,49 @@ mod tests {
 
     #[test]
     fn every_observer_has_its_commands() {
-        for observer in OBSERVERS {
-            let line = format!("xebec {} why kind/namespace/name -o yaml", observer.name);
+        for observer in Chosen::all() {
+            let line = format!("xebec {} why kind/namespace/name -o yaml", observer.name());
             let Ok(Command::Observer(command)) = parse(&line) else { panic!("{line}") };
-            assert_eq!(command.observer.name, observer.name);
-            assert!(parse(&format!("xebec {} plan --kubeconfig k", observer.name)).is_ok());
+            assert_eq!(command.observer.name(), observer.name());
+            assert!(parse(&format!("xebec {} plan --kubeconfig k", observer.name())).is_ok());
         }
+    }
+
+    #[test]
+    fn options_of_observers_are_flags() {
+        let flag = "--reload.selector=app=web,tier in (front)";
+        let selector = |observer: &Chosen| observer.spec().options[0].value().to_string();
+        for command in [["up"].as_slice(), &["run"], &["manifests"]] {
+            let line = ["xebec"].iter().chain(command).copied().chain([flag]);
+            let arguments = Arguments::try_parse_from(line).unwrap();
+            let observers = match arguments.command {
+                Command::Up(UpArguments { observers, .. })
+                | Command::Run(RunArguments { observers, .. })
+                | Command::Manifests(ManifestsArguments { observers, .. }) => observers,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(selector(&observers.chosen().unwrap()[0]), "app=web,tier in (front)");
+            assert_eq!(observers.flags(), [flag]);
+        }
+        let line = ["xebec", "reload", "plan", flag];
+        let Command::Observer(command) = Arguments::try_parse_from(line).unwrap().command else {
+            panic!("{line:?}")
+        };
+        assert_eq!(selector(&command.observer), "app=web,tier in (front)");
+
+        let wrong = parse("xebec run --reload.selector app=web=front").unwrap_err();
+        assert!(wrong.contains("write one such as app=web"), "{wrong}");
+        let Ok(Command::Run(run)) = parse("xebec run --observers= --reload.selector app=web") else {
+            panic!("a flag")
+        };
+        let error = run.observers.chosen().unwrap_err().to_string();
+        assert!(error.contains("name it in --observers"), "{error}");
     }
 
     #[test]
     fn only_loopback_hears_of_metrics_unless_told() {
         let Ok(Command::Run(run)) = parse("xebec run") else { panic!("run needs no flags") };
-        assert!(run.metrics_address.0.is_some_and(|address| address.ip().is_loopback()));
+        assert!(run.operator.metrics_address.0.is_some_and(|address| address.ip().is_loopback()));
         let Ok(Command::Up(up)) = parse("xebec up") else { panic!("up needs no flags") };
         assert_eq!(up.metrics_address, MetricsAddress(None));
     }

@@ -12,9 +12,8 @@ use jiff::Timestamp;
 use xebec_apiserver::Clock as ClusterClock;
 use xebec_controllers::CONTROLLERS;
 use xebec_coordinator::{Clock, Coordinator};
-use xebec_observers::OBSERVERS;
 
-use crate::cli::ObserversArgument;
+use crate::chosen::Chosen;
 
 /// The cluster's clock, as the coordinator wants one.
 struct Time(ClusterClock);
@@ -64,11 +63,11 @@ pub fn add_control_plane(coordinator: &Coordinator, nodes: u16, authority: &str)
 ///
 /// # Errors
 /// Two of them have one name.
-pub fn add_observers(coordinator: &Coordinator, wanted: &ObserversArgument) -> Result<Vec<&'static str>> {
+pub fn add_observers(coordinator: &Coordinator, chosen: &[Chosen]) -> Result<Vec<String>> {
     let mut running = Vec::new();
-    for observer in OBSERVERS.iter().filter(|observer| wanted.includes(observer.name)) {
+    for observer in chosen {
         observer.observe(coordinator)?;
-        running.push(observer.name);
+        running.push(observer.name().to_owned());
     }
     coordinator.on_emitted::<xebec_observers::reload::Reloaded, _, _>(|reloaded, _| async move {
         say(&format!("reload: {reloaded}"));

@@ -10,38 +10,38 @@ use std::{
 use clap::{CommandFactory, Parser};
 
 mod apiserver;
+mod asking;
 mod bench;
+mod chosen;
 mod cli;
-mod connection;
 mod crew;
 mod descriptors;
 mod faults;
 mod initial;
 mod kubeconfig;
-mod logs;
 mod manifests;
-mod monitoring;
 mod observer;
 mod output;
 mod plans;
+mod reference;
 mod run;
 mod server;
-mod signals;
 mod started;
 mod status;
 mod up;
 mod version;
 
 use cli::{Arguments, Command, WrongUsage};
+use xebec_coordinator::operator::start_logs;
 
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     started::now();
     let arguments = Arguments::parse();
-    if let Err(error) = logs::start(&arguments) {
+    if let Err(error) = start_logs(&arguments.log, arguments.log_format) {
         // Where standard error is closed there is nobody left to tell.
-        let _ = writeln!(io::stderr(), "error: {error:#}");
+        let _ = writeln!(io::stderr(), "error: {:#}", anyhow::Error::new(error));
         return ExitCode::from(WRONG_USAGE);
     }
     match dispatch(arguments) {
@@ -64,6 +64,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Observer(command) => block_on(observer::run(command))?,
         Command::Bench(bench) => return bench::run(&bench),
         Command::FirstCluster => bench::first_cluster::run()?,
+        Command::Reference => output::write(&reference::page())?,
         Command::Version(version) => io::stdout().write_all(version::text(version.output).as_bytes())?,
         Command::Completion { shell } => {
             let mut script = Vec::new();

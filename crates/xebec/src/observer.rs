@@ -1,14 +1,17 @@
-//! `xebec NAME plan|why|release`: the commands that every observer of the list has.
+//! `xebec NAME plan|list|why|release`: the commands that every observer of the list has.
 
-use anyhow::{Context, Result};
-use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
-use serde_json::json;
-use xebec_coordinator::{Coordinator, Key, ObserverSpec};
-use xebec_observers::{OBSERVERS, Registration};
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, error::ErrorKind};
+use serde_json::{Value, json};
+use xebec_coordinator::Coordinator;
+use xebec_coordinator::operator::{ClusterFlags, METRICS_ADDRESS};
 
 use crate::{
-    cli::{ClusterArguments, WrongUsage},
-    connection,
+    asking,
+    chosen::{Chosen, OptionArguments},
+    cli::WrongUsage,
     output::{self, OutputFormat, printable, render},
     plans,
 };
@@ -17,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub struct ObserverCommand {
     /// The observer.
-    pub observer: &'static Registration,
+    pub observer: Box<Chosen>,
     /// What it is asked.
     pub action: ObserverAction,
 }
@@ -27,18 +30,26 @@ pub struct ObserverCommand {
 pub enum ObserverAction {
     /// Print what it would do about the cluster as it is now. Nothing is written.
     Plan(LookArguments),
+    /// Print the objects that it serves, and how they fare, a row each.
+    List(LookArguments),
     /// Print what makes it look at an object, and what it would do about it. Nothing is written.
+    ///
+    /// Also asks the xebec that runs on this machine, if there is one, what it knows of the object: what woke it, what it
+    /// waits for, and what came of it last.
     Why {
         /// The object: KIND/NAMESPACE/NAME, or KIND/NAME where the kind has no namespaces.
         #[arg(value_name = "KIND/NAMESPACE/NAME")]
         object: String,
+        /// The --metrics-address of the process that is asked, too.
+        #[arg(long, default_value = METRICS_ADDRESS, value_name = "ADDRESS")]
+        address: SocketAddr,
         #[command(flatten)]
         look: LookArguments,
     },
     /// Take its finalizer off all objects, for an observer that goes for good. End it everywhere before.
     Release {
         #[command(flatten)]
-        cluster: ClusterArguments,
+        cluster: ClusterFlags,
     },
 }
 
@@ -46,7 +57,7 @@ pub enum ObserverAction {
 #[derive(Args, Debug)]
 pub struct LookArguments {
     #[command(flatten)]
-    pub cluster: ClusterArguments,
+    pub cluster: ClusterFlags,
     /// The format: text for people, JSON or YAML with all that would be written for programs.
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
     pub output: OutputFormat,
@@ -55,9 +66,11 @@ pub struct LookArguments {
 impl FromArgMatches for ObserverCommand {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let (name, matches) = matches.subcommand().unwrap_or(("", matches));
-        let observer = OBSERVERS.iter().find(|observer| observer.name == name);
-        let observer = observer.ok_or_else(|| clap::Error::new(clap::error::ErrorKind::InvalidSubcommand))?;
-        Ok(Self { observer, action: ObserverAction::from_arg_matches(matches)? })
+        let observer = Chosen::named(name).ok_or_else(|| clap::Error::new(ErrorKind::InvalidSubcommand))?;
+        let options = matches.subcommand().map(|(_, matches)| OptionArguments::from_arg_matches(matches));
+        let observer = observer.with(&options.transpose()?.unwrap_or_default());
+        let observer = observer.map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, error))?;
+        Ok(Self { observer: Box::new(observer), action: ObserverAction::from_arg_matches(matches)? })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -68,7 +81,7 @@ impl FromArgMatches for ObserverCommand {
 
 impl Subcommand for ObserverCommand {
     fn augment_subcommands(command: Command) -> Command {
-        OBSERVERS.iter().fold(command, |command, observer| command.subcommand(of(observer)))
+        Chosen::all().fold(command, |command, observer| command.subcommand(of(&observer)))
     }
 
     fn augment_subcommands_for_update(command: Command) -> Command {
@@ -76,20 +89,23 @@ impl Subcommand for ObserverCommand {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        OBSERVERS.iter().any(|observer| observer.name == name)
+        Chosen::named(name).is_some()
     }
 }
 
 /// The commands of one observer: only one that has a finalizer has anything to release.
-fn of(observer: &'static Registration) -> Command {
-    let holds = observer.spec().finalizer.is_some();
-    let actions = ObserverAction::augment_subcommands(Command::new(observer.name));
-    let actions = actions.get_subcommands().filter(|action| holds || action.get_name() != "release");
-    Command::new(observer.name)
-        .about(format!("Ask an observer: {} {}", observer.name, observer.description))
+fn of(observer: &Chosen) -> Command {
+    let (name, spec) = (observer.name().to_owned(), observer.spec());
+    let actions = ObserverAction::augment_subcommands(Command::new(name.clone()));
+    let actions = actions.get_subcommands().cloned().filter_map(|action| match action.get_name() {
+        "release" => spec.finalizer.is_some().then_some(action),
+        _ => Some(action.args(spec.flags())),
+    });
+    Command::new(name)
+        .about(format!("Ask an observer: {} {}", spec.name, spec.description))
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands(actions.cloned())
+        .subcommands(actions)
 }
 
 /// Asks an observer.
@@ -100,16 +116,25 @@ pub async fn run(command: ObserverCommand) -> Result<()> {
     let ObserverCommand { observer, action } = command;
     match action {
         ObserverAction::Plan(look) => {
-            let (client, _) = connection::client(&look.cluster).await?;
-            let planned = plans::all(&client, observer).await?;
+            let (client, _) = look.cluster.connect().await?;
+            let planned = plans::all(&client, &observer).await?;
             output::write(&plans::render(&planned, look.output)?)
         }
-        ObserverAction::Why { object, look } => {
-            let key = key(&observer.spec(), &object)?;
-            let (client, _) = connection::client(&look.cluster).await?;
-            let (planned, version) = plans::one(&client, observer, &key).await?;
+        ObserverAction::List(look) => {
+            let (client, _) = look.cluster.connect().await?;
+            output::write(&plans::list(&client, &observer, look.output).await?)
+        }
+        ObserverAction::Why { object, address, look } => {
+            let key = observer.spec().key(&object).map_err(|error| WrongUsage(error.to_string()))?;
+            let running = running(address, observer.name(), &object).await;
+            let (client, _) = look.cluster.connect().await?;
+            let (planned, version) = plans::one(&client, &observer, &key).await?;
             let mut value = planned.value();
             value["resourceVersion"] = json!(version);
+            value["running"] = match &running {
+                Ok(why) => why.clone(),
+                Err(error) => json!({ "unknown": format!("{error:#}") }),
+            };
             let text = || {
                 let exists = version.map_or("no".to_owned(), |version| format!("yes, version {version}"));
                 let causes: Vec<String> = planned.woken_by.iter().map(ToString::to_string).collect();
@@ -117,7 +142,7 @@ pub async fn run(command: ObserverCommand) -> Result<()> {
                     if causes.is_empty() { "nothing that is there".to_owned() } else { causes.join(", ") };
                 let steps = planned.steps();
                 let steps = if steps.is_empty() { vec!["nothing".to_owned()] } else { steps };
-                let rows = [("observer:", observer.name.to_owned()), ("object:", key.to_string())]
+                let rows = [("observer:", observer.name().to_owned()), ("object:", key.to_string())]
                     .into_iter()
                     .chain([("there:", exists), ("woken by:", causes)])
                     .chain(
@@ -125,67 +150,56 @@ pub async fn run(command: ObserverCommand) -> Result<()> {
                             .into_iter()
                             .enumerate()
                             .map(|(place, step)| (if place == 0 { "would:" } else { "" }, step)),
-                    );
+                    )
+                    .chain(told(&running, address));
                 let rows: Vec<_> = rows.map(|(title, text)| vec![title.to_owned(), text]).collect();
                 output::table(&rows)
             };
             output::write(&render(look.output, &value, text)?)
         }
         ObserverAction::Release { cluster } => {
-            let (client, _) = connection::client(&cluster).await?;
+            let (client, _) = cluster.connect().await?;
             let coordinator = Coordinator::new(client);
             observer.observe(&coordinator)?;
-            let released = coordinator.release(observer.name).await.context("release")?;
-            output::write(&format!("{}: released {released} objects\n", printable(observer.name)))
+            let released = coordinator.release(observer.name()).await.context("release")?;
+            output::write(&format!("{}: released {released} objects\n", printable(observer.name())))
         }
     }
 }
 
-/// The key that is meant by `kind/namespace/name`. The kind may be in the plural, and with its group, as for kubectl.
-fn key(spec: &ObserverSpec, text: &str) -> Result<Key, WrongUsage> {
-    let parts: Vec<&str> = text.split('/').collect();
-    let (kind, namespace, name) = match *parts.as_slice() {
-        [kind, name] => (kind, None, name),
-        [kind, namespace, name] => (kind, Some(namespace), name),
-        _ => return Err(WrongUsage(format!("{text:?} is not KIND/NAMESPACE/NAME or KIND/NAME"))),
+/// What the process at an address knows of an object.
+async fn running(address: SocketAddr, observer: &str, object: &str) -> Result<Value> {
+    let query: String = form_urlencoded::Serializer::new(String::new())
+        .append_pair("observer", observer)
+        .append_pair("object", object)
+        .finish();
+    let body = asking::get(address, &format!("/why?{query}")).await?;
+    let why: Value = serde_json::from_slice(&body).context("it is no xebec")?;
+    if why["observer"] == observer { Ok(why) } else { bail!("it is no xebec") }
+}
+
+/// The same for people, in rows.
+fn told(running: &Result<Value>, address: SocketAddr) -> Vec<(&'static str, String)> {
+    let why = match running {
+        Ok(why) => why,
+        Err(error) => return vec![("running:", format!("unknown: {address} does not tell: {error:#}"))],
     };
-    if name.is_empty() || namespace == Some("") {
-        return Err(WrongUsage(format!("{text:?} has an empty part")));
-    }
-    let kinds = || spec.watches.iter().map(|watch| &watch.kind);
-    let (wanted, group) = kind.split_once('.').map_or((kind, None), |(kind, group)| (kind, Some(group)));
-    let found = kinds().find(|kind| {
-        let names = [kind.name(), kind.plural()];
-        names.iter().any(|name| name.eq_ignore_ascii_case(wanted))
-            && group.is_none_or(|group| group == kind.group())
-    });
-    let found = found.ok_or_else(|| {
-        let kinds: Vec<String> = kinds().map(|kind| kind.name().to_lowercase()).collect();
-        WrongUsage(format!("{} watches no {kind:?}: choose from {}", spec.name, kinds.join(", ")))
-    })?;
-    Ok(Key::of_kind(found.clone(), namespace, name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_named_as_for_kubectl() {
-        let spec = OBSERVERS[0].spec();
-        for text in ["deployment/default/web", "Deployments/default/web", "deployments.apps/default/web"] {
-            assert_eq!(key(&spec, text).unwrap().to_string(), "Deployment.apps default/web", "{text}");
-        }
-        for (text, expected) in [
-            ("deployment", "KIND/NAMESPACE/NAME"),
-            ("deployment/a/b/c", "KIND/NAMESPACE/NAME"),
-            ("deployment//web", "empty"),
-            ("deployment/default/", "empty"),
-            ("pod/default/web", "choose from deployment, configmap, secret"),
-            ("deployments.extensions/default/web", "choose from"),
-        ] {
-            let error = key(&spec, text).unwrap_err().to_string();
-            assert!(error.contains(expected), "{text}: {error}");
-        }
-    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (woken, served) = (&why["woken"], &why["served"]);
+    let woken = match woken["by"].as_str() {
+        Some(by) => format!("{by}, at {}", text(&woken["at"])),
+        None => "by nothing that is remembered".to_owned(),
+    };
+    let ended = match (served["at"].as_str(), served["error"].as_str()) {
+        (None, _) => "never, as far as is remembered".to_owned(),
+        (Some(at), Some(error)) => format!("at {at}, and failed ({} in a row): {error}", why["failures"]),
+        (Some(at), None) => format!("at {at}, with {} writes", served["writes"]),
+    };
+    let health = format!("{} {}, as {address} tells", text(&why["health"]), text(&why["detail"]));
+    vec![
+        ("running:", health.replace(" ,", ",")),
+        ("woken last:", woken),
+        ("served last:", ended),
+        ("waits:", text(&why["waits"])),
+    ]
 }

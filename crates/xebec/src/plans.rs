@@ -2,16 +2,20 @@
 
 use anyhow::{Context, Result};
 use kube::Client;
-use serde_json::{Value, json};
-use xebec_coordinator::{Coordinator, Key, Operation, Patch, Plan, PlanError, Rehearsal, Step, Write};
-use xebec_observers::Registration;
+use serde_json::{Map, Value, json};
+use xebec_coordinator::{
+    Column, Coordinator, Key, Operation, Patch, Plan, PlanError, Rehearsal, Step, Write,
+};
 
-use crate::output::{self, OutputFormat};
+use crate::{
+    chosen::Chosen,
+    output::{self, OutputFormat},
+};
 
 /// What one observer would do about one key.
 pub struct Planned {
     /// The observer's name.
-    pub observer: &'static str,
+    pub observer: String,
     /// Who writes, where a write does not say.
     manager: String,
     /// The key.
@@ -25,7 +29,7 @@ pub struct Planned {
 ///
 /// # Errors
 /// The cluster cannot be read.
-pub async fn all(client: &Client, observer: &'static Registration) -> Result<Vec<Planned>> {
+pub async fn all(client: &Client, observer: &Chosen) -> Result<Vec<Planned>> {
     let rehearsal = rehearse(client, observer).await?;
     Ok(rehearsal.keys().keys().map(|key| Planned::of(observer, &rehearsal, key)).collect())
 }
@@ -34,20 +38,48 @@ pub async fn all(client: &Client, observer: &'static Registration) -> Result<Vec
 ///
 /// # Errors
 /// The cluster cannot be read.
-pub async fn one(
-    client: &Client,
-    observer: &'static Registration,
-    key: &Key,
-) -> Result<(Planned, Option<String>)> {
+pub async fn one(client: &Client, observer: &Chosen, key: &Key) -> Result<(Planned, Option<String>)> {
     let rehearsal = rehearse(client, observer).await?;
     let version = rehearsal.view().object(key).map(|object| object.resource_version().to_owned());
     Ok((Planned::of(observer, &rehearsal, key), version))
 }
 
-async fn rehearse(client: &Client, observer: &Registration) -> Result<Rehearsal> {
+async fn rehearse(client: &Client, observer: &Chosen) -> Result<Rehearsal> {
     let coordinator = Coordinator::new(client.clone());
     observer.observe(&coordinator)?;
-    coordinator.rehearse(observer.name).await.context("look at the cluster")
+    coordinator.rehearse(observer.name()).await.context("look at the cluster")
+}
+
+/// Prints the objects that an observer serves, by its columns.
+///
+/// # Errors
+/// The cluster cannot be read.
+pub async fn list(client: &Client, observer: &Chosen, format: OutputFormat) -> Result<String> {
+    let coordinator = Coordinator::new(client.clone());
+    observer.observe(&coordinator)?;
+    let rows = coordinator.rows(observer.name()).await.context("look at the cluster")?;
+    let headings: Vec<&str> = observer.spec().columns.iter().map(Column::name).collect();
+    let items = rows.iter().map(|row| {
+        let cells = headings.iter().zip(&row.cells);
+        let cells: Map<String, Value> =
+            cells.map(|(name, cell)| ((*name).to_owned(), cell.as_str().into())).collect();
+        json!({ "namespace": row.namespace, "name": row.name, "columns": cells })
+    });
+    let value = json!({ "items": items.collect::<Vec<_>>() });
+    output::render(format, &value, || {
+        if rows.is_empty() {
+            return format!("{} serves nothing here.\n", observer.name());
+        }
+        let has_namespaces = rows.iter().any(|row| row.namespace.is_some());
+        let namespace = |text: &str| has_namespaces.then(|| text.to_owned());
+        let heading = namespace("NAMESPACE").into_iter().chain(["NAME".to_owned()]);
+        let heading = heading.chain(headings.iter().map(|name| (*name).to_owned())).collect();
+        let rows = rows.iter().map(|row| {
+            let first = namespace(row.namespace.as_deref().unwrap_or_default()).into_iter();
+            first.chain([row.name.clone()]).chain(row.cells.iter().cloned()).collect()
+        });
+        output::table(&std::iter::once(heading).chain(rows).collect::<Vec<Vec<String>>>())
+    })
 }
 
 /// Prints plans: as text only those that do something.
@@ -62,11 +94,8 @@ pub fn render(planned: &[Planned], format: OutputFormat) -> Result<String> {
         let mut rows = vec![["OBSERVER", "OBJECT", "WOULD"].map(str::to_owned).to_vec()];
         for (one, steps) in &busy {
             for (place, step) in steps.iter().enumerate() {
-                let (observer, key) = if place == 0 {
-                    (one.observer.to_owned(), one.key.to_string())
-                } else {
-                    Default::default()
-                };
+                let (observer, key) =
+                    if place == 0 { (one.observer.clone(), one.key.to_string()) } else { Default::default() };
                 rows.push(vec![observer, key, step.clone()]);
             }
         }
@@ -77,9 +106,9 @@ pub fn render(planned: &[Planned], format: OutputFormat) -> Result<String> {
 }
 
 impl Planned {
-    fn of(observer: &'static Registration, rehearsal: &Rehearsal, key: &Key) -> Self {
+    fn of(observer: &Chosen, rehearsal: &Rehearsal, key: &Key) -> Self {
         Self {
-            observer: observer.name,
+            observer: observer.name().to_owned(),
             manager: observer.spec().component().to_owned(),
             key: key.clone(),
             woken_by: rehearsal.keys().get(key).cloned().unwrap_or_default(),
@@ -92,7 +121,7 @@ impl Planned {
         match &self.plan {
             Ok(plan) => {
                 let again = plan.requeues_after().map(|delay| format!("look again after {delay:?}"));
-                plan.steps().iter().map(line).chain(again).collect()
+                plan.steps().iter().map(ToString::to_string).chain(again).collect()
             }
             Err(error) => vec![format!("fail: {error}")],
         }
@@ -144,7 +173,7 @@ impl Planned {
         let body = match &write.operation {
             Operation::Create(body) | Operation::Update(body) => body.clone(),
             Operation::Patch(patch) => {
-                value["patch"] = form(patch).into();
+                value["patch"] = patch.form().into();
                 match patch {
                     Patch::Json(body) | Patch::Merge(body) | Patch::Strategic(body) => body.clone(),
                     Patch::Apply { fields, force } => {
@@ -159,30 +188,6 @@ impl Planned {
         let is_secret = write.target.kind().name() == "Secret" && write.target.kind().group().is_empty();
         value["body"] = if is_secret { "(not shown: it is a Secret's)".into() } else { body };
         value
-    }
-}
-
-fn line(step: &Step) -> String {
-    match step {
-        Step::Write(write) => match &write.operation {
-            Operation::Patch(patch) => format!("{write} ({})", form(patch)),
-            _ => write.to_string(),
-        },
-        Step::Record(record) => {
-            format!("record the Event {} {}: {}", record.severity.as_str(), record.reason, record.note)
-        }
-        Step::Emit(event) => {
-            format!("tell other observers: {}", event.type_name().rsplit("::").next().unwrap_or_default())
-        }
-    }
-}
-
-fn form(patch: &Patch) -> &'static str {
-    match patch {
-        Patch::Json(_) => "json",
-        Patch::Merge(_) => "merge",
-        Patch::Strategic(_) => "strategic",
-        Patch::Apply { .. } => "apply",
     }
 }
 

@@ -1,10 +1,9 @@
 //! `xebec status`: how a running xebec fares, as it tells itself.
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
-use xebec_coordinator::{Health, LastError, LeadershipStatus, Status, WatchState};
+use serde_json::Value;
 
-use crate::{cli::StatusArguments, monitoring, output};
+use crate::{asking, cli::StatusArguments, output};
 
 /// Asks a running process, and prints what it says.
 ///
@@ -12,7 +11,7 @@ use crate::{cli::StatusArguments, monitoring, output};
 /// Nobody answers there, or something else than xebec.
 pub async fn run(arguments: StatusArguments) -> Result<()> {
     let address = arguments.address;
-    let body = monitoring::get(address, "/status")
+    let body = asking::get(address, "/status")
         .await
         .with_context(|| format!("ask the xebec at {address} (its --metrics-address)"))?;
     let value: Value = serde_json::from_slice(&body).with_context(|| format!("{address} is no xebec"))?;
@@ -20,91 +19,6 @@ pub async fn run(arguments: StatusArguments) -> Result<()> {
         bail!("{address} is no xebec");
     }
     output::write(&output::render(arguments.output, &value, || text(&value))?)
-}
-
-/// A status as it is told to programs.
-pub fn value(status: &Status) -> Value {
-    let observers = status.observers.iter().map(|observer| {
-        let (health, detail) = health(&observer.health);
-        json!({
-            "name": observer.name,
-            "health": health,
-            "detail": detail,
-            "queued": observer.queued,
-            "active": observer.active,
-            "held": observer.held,
-            "delayed": observer.delayed,
-            "lagSeconds": observer.lag.unwrap_or_default().as_secs_f64(),
-            "served": observer.served,
-            "retries": observer.retries,
-            "panics": observer.panics,
-            "hangs": observer.hangs,
-            "restarts": observer.restarts,
-            "writes": observer.writes,
-            "gaps": observer.gaps,
-            "lastError": observer.last_error.as_ref().map(last_error),
-        })
-    });
-    let watches = status.watches.iter().map(|watch| {
-        let (state, detail) = state(&watch.state);
-        json!({
-            "kind": watch.kind.to_string(),
-            "namespace": watch.namespace,
-            "labels": watch.labels,
-            "fields": watch.fields,
-            "keeps": watch.detail.to_string(),
-            "state": state,
-            "detail": detail,
-            "observers": watch.observers,
-            "objects": watch.objects,
-            "position": watch.position,
-            "lists": watch.lists,
-            "watches": watch.watches,
-        })
-    });
-    json!({
-        "observers": observers.collect::<Vec<_>>(),
-        "watches": watches.collect::<Vec<_>>(),
-        "leadership": status.leadership.as_ref().map(leadership),
-    })
-}
-
-fn leadership(leadership: &LeadershipStatus) -> Value {
-    let members = leadership.members.iter();
-    let members = members.map(|member| json!({ "identity": member.identity, "agrees": member.agrees }));
-    json!({
-        "identity": leadership.identity,
-        "lease": leadership.lease,
-        "serving": leadership.is_serving(),
-        "servingSince": leadership.serving_since.map(|since| since.to_string()),
-        "leader": leadership.leader,
-        "members": members.collect::<Vec<_>>(),
-        "lastError": leadership.last_error.as_ref().map(last_error),
-    })
-}
-
-fn health(health: &Health) -> (&'static str, Option<String>) {
-    match health {
-        Health::Running => ("running", None),
-        Health::Waiting(reason) => ("waiting", Some(format!("for {reason}"))),
-        Health::Restarting(at) => ("restarting", Some(format!("at {at}"))),
-        Health::Hanging { since, doing } => ("hanging", Some(format!("since {since}: {doing}"))),
-        Health::Stopped => ("stopped", None),
-    }
-}
-
-fn state(state: &WatchState) -> (&'static str, Option<&str>) {
-    match state {
-        WatchState::Listing => ("listing", None),
-        WatchState::Synced => ("synced", None),
-        WatchState::Missing => ("missing", None),
-        WatchState::Forbidden(why) => ("forbidden", Some(why)),
-        WatchState::Failing(why) => ("failing", Some(why)),
-    }
-}
-
-fn last_error(error: &LastError) -> Value {
-    json!({ "at": error.at.to_string(), "message": error.message })
 }
 
 fn text(value: &Value) -> String {

@@ -1,25 +1,29 @@
 //! `xebec up`: a whole cluster in this process.
 
 use anyhow::{Context, Result};
+use xebec_coordinator::operator::{listen, shutdown_on_signals};
 
 use crate::{
     cli::UpArguments,
     crew::{self, say},
-    monitoring::Monitoring,
     server::{KubeconfigPlace, Server},
-    signals, started,
+    started,
 };
 
 /// Runs a cluster until a signal ends it.
 pub async fn run(arguments: UpArguments) -> Result<()> {
-    let shutdown = signals::shutdown()?;
-    let monitoring = Monitoring::listen(arguments.metrics_address).await?;
+    let chosen = arguments.observers.chosen()?;
+    let shutdown = shutdown_on_signals().context("listen for signals")?;
+    let monitoring = listen(arguments.metrics_address).await?;
     let place = KubeconfigPlace::File(arguments.kubeconfig.clone());
     let mut server = Server::start(&arguments.serve, &place, shutdown.clone()).await?;
     let coordinator = crew::embedded(&server.cluster);
     crew::add_control_plane(&coordinator, arguments.nodes, &server.authority)?;
-    let observers = crew::add_observers(&coordinator, &arguments.observers)?;
-    let metrics = monitoring.map(|monitoring| monitoring.serve(&coordinator, &shutdown));
+    let observers = crew::add_observers(&coordinator, &chosen)?;
+    let metrics = monitoring.as_ref().map(|monitoring| format!("http://{}/metrics", monitoring.address()));
+    if let Some(monitoring) = monitoring {
+        monitoring.serve(&coordinator, &shutdown);
+    }
     let running = tokio::spawn({
         let (coordinator, shutdown) = (coordinator.clone(), shutdown.clone());
         async move { coordinator.run(shutdown).await }

@@ -11,9 +11,11 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpStream;
 use xebec_coordinator::{
     Action, Backoff, BoxError, Conditions, Context, Key, Object, ObserverSpec, Reconciler, Right, Truth,
@@ -27,29 +29,21 @@ const PUT_EVERY: Duration = Duration::from_mins(10);
 /// How long the name server may take for all that one object needs.
 const TAKES_MAX: Duration = Duration::from_secs(30);
 
-/// A record, as its owner states it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct DnsRecord {
-    /// Names, labels and so on.
-    pub metadata: ObjectMeta,
-    /// What is wanted.
-    pub spec: DnsRecordSpec,
-    /// What is.
-    #[serde(default)]
-    pub status: Option<DnsRecordStatus>,
-}
-
 /// What is wanted of a [`DnsRecord`].
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, CustomResource, Debug, Deserialize, JsonSchema, Serialize)]
+#[kube(group = "examples.xebec.dev", version = "v1alpha1", kind = "DnsRecord", namespaced)]
+#[kube(status = "DnsRecordStatus", doc = "A record in a name server outside the cluster.")]
 pub struct DnsRecordSpec {
     /// The name to be found.
+    #[schemars(length(max = 253), regex(pattern = r"^[a-z0-9.-]+$"))]
     pub host: String,
     /// The address that is found by it.
+    #[schemars(length(min = 1))]
     pub address: String,
 }
 
 /// What is of a [`DnsRecord`].
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DnsRecordStatus {
     /// Of which generation of the spec this speaks.
@@ -58,44 +52,8 @@ pub struct DnsRecordStatus {
     pub host: Option<String>,
     /// `Registered`, and why not.
     #[serde(default)]
+    #[schemars(schema_with = "crate::conditions::schema")]
     pub conditions: Vec<Condition>,
-}
-
-impl k8s_openapi::Resource for DnsRecord {
-    const API_VERSION: &'static str = "examples.xebec.dev/v1alpha1";
-    const GROUP: &'static str = "examples.xebec.dev";
-    const KIND: &'static str = "DnsRecord";
-    const VERSION: &'static str = "v1alpha1";
-    const URL_PATH_SEGMENT: &'static str = "dnsrecords";
-    type Scope = k8s_openapi::NamespaceResourceScope;
-}
-
-impl k8s_openapi::Metadata for DnsRecord {
-    type Ty = ObjectMeta;
-
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn metadata_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
-/// The CustomResourceDefinition of [`DnsRecord`].
-pub fn definition() -> Value {
-    let schema = json!({"type": "object", "required": ["spec"], "properties": {
-        "spec": {"type": "object", "required": ["host", "address"], "properties": {
-            "host": {"type": "string", "maxLength": 253, "pattern": "^[a-z0-9.-]+$"},
-            "address": {"type": "string", "minLength": 1},
-        }},
-        "status": {"type": "object", "properties": {
-            "observedGeneration": {"type": "integer", "format": "int64"},
-            "host": {"type": "string"},
-            "conditions": crate::run::conditions_schema(),
-        }},
-    }});
-    crate::run::definition("DnsRecord", "dnsrecords", &schema)
 }
 
 /// The name server: `PUT` and `DELETE` on `/records/HOST`.
@@ -185,8 +143,7 @@ impl Reconciler for DnsRecords {
         let Some(object) = cx.object(key) else { return Ok(Action::done()) };
         let record: DnsRecord = object.decode()?;
         let known = record.status.as_ref().and_then(|status| status.host.clone());
-        let is_noted = known.as_ref() == Some(&record.spec.host);
-        if !is_noted {
+        if known.as_ref() != Some(&record.spec.host) {
             if let Some(before) = known {
                 self.server.delete(&before).await?;
             }
@@ -204,9 +161,7 @@ impl Reconciler for DnsRecords {
             }
             Err(error) => conditions.set("Registered", false, "Failed", error.to_string()),
         };
-        if !is_noted || conditions.changed()?.is_some() {
-            cx.write(status(&record, object, &conditions)?).await?;
-        }
+        cx.write(status(&record, object, &conditions)?).await?; // where it changes something
         put?;
         Ok(Action::after(PUT_EVERY))
     }
@@ -224,10 +179,6 @@ impl Reconciler for DnsRecords {
 
 /// Says in the status what came of it.
 fn status(record: &DnsRecord, object: &Object, conditions: &Conditions) -> Result<Write, BoxError> {
-    let status = json!({
-        "observedGeneration": record.metadata.generation,
-        "host": record.spec.host,
-        "conditions": conditions.stated()?,
-    });
-    Ok(Write::apply_value(object.key().clone(), json!({"status": status})).on("status").force())
+    let status = json!({"observedGeneration": object.generation(), "host": record.spec.host});
+    Ok(conditions.apply_with(object, status)?)
 }

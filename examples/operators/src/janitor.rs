@@ -6,8 +6,6 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
 use xebec_coordinator::{
     BoxError, Event, EventRecord, Key, Kind, Observer, ObserverSpec, Plan, Right, View, Watch, Write,
 };
@@ -19,11 +17,6 @@ pub const TTL: &str = "janitor.examples.xebec.dev/ttl";
 #[derive(Clone, Debug)]
 pub struct Janitor {
     kinds: Vec<Kind>,
-}
-
-#[derive(Deserialize)]
-struct Envelope {
-    metadata: ObjectMeta,
 }
 
 impl Janitor {
@@ -53,10 +46,10 @@ impl Observer for Janitor {
         let Some(object) = view.object(key).filter(|object| !object.is_terminating()) else {
             return Ok(plan);
         };
-        let meta = object.decode::<Envelope>()?.metadata;
-        let ttl = meta.annotations.as_ref().and_then(|annotations| annotations.get(TTL));
-        let (Some(ttl), Some(created)) = (ttl, meta.creation_timestamp) else { return Ok(plan) };
-        let over = match ttl.parse::<SignedDuration>().map(|ttl| created.0.checked_add(ttl)) {
+        let (Some(ttl), Some(created)) = (object.annotation(TTL), object.creation_timestamp()) else {
+            return Ok(plan);
+        };
+        let over = match ttl.parse::<SignedDuration>().map(|ttl| created.checked_add(ttl)) {
             Ok(Ok(over)) => over,
             Ok(Err(error)) | Err(error) => {
                 let note = format!("{TTL} is {ttl:?}, and should be a time such as 24h: {error}");

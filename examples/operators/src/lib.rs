@@ -1,4 +1,5 @@
-//! Five small operators, each a module and a program of the same name, and [`run`], which is their `main`.
+//! Five small operators, each a module and a program of the same name, whose `main` is
+//! [`operator::run`](xebec_coordinator::operator::run).
 //!
 //! | operator | what it shows |
 //! |---|---|
@@ -9,8 +10,8 @@
 //! | [`dns`] | a reconciler that speaks with something outside |
 
 pub mod audit;
+mod conditions;
 pub mod dns;
 pub mod janitor;
-pub mod run;
 pub mod tls;
 pub mod website;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::networking::v1::Ingress;
 use serde_json::json;
 use xebec_coordinator::{
-    BoxError, EventRecord, Index, Key, Observer, ObserverSpec, Plan, Right, View, Watch, Write, reference_to,
+    BoxError, EventRecord, Index, Key, Observer, ObserverSpec, Plan, Right, View, Watch, Write,
 };
 
 /// The annotation that names the missing Secrets.
@@ -34,24 +34,20 @@ impl Observer for TlsSecrets {
 
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         let mut plan = Plan::new();
-        let Some(ingress) = view.get_key::<Ingress>(key)? else { return Ok(plan) };
+        let Some(object) = view.object(key) else { return Ok(plan) };
+        let ingress: Ingress = object.decode()?;
         let known = view.typed::<Secret>();
         let missing: Vec<String> =
             secrets(&ingress).into_iter().filter(|name| known.get(key.namespace(), name).is_none()).collect();
         let missing = missing.join(",");
-        let annotations = ingress.metadata.annotations.as_ref();
-        let said = annotations.and_then(|annotations| annotations.get(MISSING)).map_or("", |said| said);
-        if said == missing {
+        if object.annotation(MISSING).unwrap_or_default() == missing {
             return Ok(plan);
         }
-        // A merge patch, as an apply would create an Ingress that is gone meanwhile.
         let annotation = Some(&missing).filter(|missing| !missing.is_empty());
         plan.write(Write::merge(key.clone(), json!({"metadata": {"annotations": {MISSING: annotation}}})));
         plan.record(match &*missing {
-            "" => EventRecord::normal(reference_to(&ingress), "SecretsFound", "all TLS Secrets are there"),
-            _ => {
-                EventRecord::warning(reference_to(&ingress), "SecretsMissing", format!("no Secret {missing}"))
-            }
+            "" => EventRecord::normal(object.reference(), "SecretsFound", "all TLS Secrets are there"),
+            _ => EventRecord::warning(object.reference(), "SecretsMissing", format!("no Secret {missing}")),
         });
         Ok(plan)
     }

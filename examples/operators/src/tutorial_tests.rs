@@ -7,10 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use xebec_apiserver::Cluster;
 use xebec_coordinator::sim::{Scenario, Server, Simulation, Step};
-use xebec_coordinator::{AddError, Random};
-use xebec_sim::Simulated;
+use xebec_coordinator::{AddError, Coordinator, Random};
+use xebec_simulated::Simulated;
 
 use super::*;
 
@@ -34,7 +35,7 @@ fn a_plan_is_a_value() {
     let view = View::of(&Exposer.spec(), Timestamp::UNIX_EPOCH, [Object::encode(&shop).unwrap()]);
     let plan = Exposer.plan(&Key::of(&shop), &view).unwrap();
     let writes: Vec<_> = plan.writes().map(ToString::to_string).collect();
-    assert_eq!(writes, ["patch Service default/shop", "patch ConfigMap kube-public/default.shop"]);
+    assert_eq!(writes, ["apply Service default/shop", "apply ConfigMap kube-public/default.shop"]);
 }
 
 #[tokio::test]

@@ -5,41 +5,40 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use xebec_coordinator::{
-    BoxError, Conditions, Event, EventRecord, Key, Object, Observer, ObserverSpec, OptionSpec, Plan, Right,
-    View, Watch, Write, default_wake, owned_by,
+    BoxError, Conditions, Event, EventRecord, Key, Object, Observer, ObserverSpec, Plan, Right, View, Watch,
+    Write, default_wake, owned_by,
 };
 
-/// A website, as its owner states it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Website {
-    /// Names, labels and so on.
-    pub metadata: ObjectMeta,
-    /// What is wanted.
-    pub spec: WebsiteSpec,
-    /// What is.
-    #[serde(default)]
-    pub status: Option<WebsiteStatus>,
-}
-
 /// What is wanted of a [`Website`].
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, CustomResource, Debug, Deserialize, JsonSchema, Serialize)]
+#[kube(group = "examples.xebec.dev", version = "v1alpha1", kind = "Website", namespaced)]
+#[kube(status = "WebsiteStatus", doc = "A website: its pods, its Service, and its route.")]
 #[serde(rename_all = "camelCase")]
 pub struct WebsiteSpec {
     /// The name by which browsers ask for it.
+    #[schemars(length(max = 253), regex(pattern = r"^[a-z0-9.-]+$"))]
     pub host: String,
     /// What serves it, on port 80.
+    #[schemars(length(min = 1))]
     pub image: String,
     /// How many of these.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0))]
     pub replicas: i32,
 }
 
+fn one() -> i32 {
+    1
+}
+
 /// What is of a [`Website`].
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebsiteStatus {
     /// Of which generation of the spec this speaks.
@@ -49,45 +48,8 @@ pub struct WebsiteStatus {
     pub ready_replicas: i32,
     /// `Ready`, and why not.
     #[serde(default)]
+    #[schemars(schema_with = "crate::conditions::schema")]
     pub conditions: Vec<Condition>,
-}
-
-impl k8s_openapi::Resource for Website {
-    const API_VERSION: &'static str = "examples.xebec.dev/v1alpha1";
-    const GROUP: &'static str = "examples.xebec.dev";
-    const KIND: &'static str = "Website";
-    const VERSION: &'static str = "v1alpha1";
-    const URL_PATH_SEGMENT: &'static str = "websites";
-    type Scope = k8s_openapi::NamespaceResourceScope;
-}
-
-impl k8s_openapi::Metadata for Website {
-    type Ty = ObjectMeta;
-
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn metadata_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
-/// The CustomResourceDefinition of [`Website`].
-pub fn definition() -> Value {
-    let schema = json!({"type": "object", "required": ["spec"], "properties": {
-        "spec": {"type": "object", "required": ["host", "image"], "properties": {
-            "host": {"type": "string", "maxLength": 253, "pattern": "^[a-z0-9.-]+$"},
-            "image": {"type": "string", "minLength": 1},
-            "replicas": {"type": "integer", "format": "int32", "minimum": 0, "default": 1},
-        }},
-        "status": {"type": "object", "properties": {
-            "observedGeneration": {"type": "integer", "format": "int64"},
-            "readyReplicas": {"type": "integer", "format": "int32"},
-            "conditions": crate::run::conditions_schema(),
-        }},
-    }});
-    crate::run::definition("Website", "websites", &schema)
 }
 
 /// The finalizer of websites.
@@ -125,11 +87,6 @@ impl Observer for Websites {
             .right(Right::to::<Service>(&["create", "patch"]))
             .right(Right::to::<ConfigMap>(&["create", "patch", "delete"]))
             .right(Right::to_subresource::<Website>("status", &["patch"]))
-            .option(OptionSpec {
-                name: "gateway".into(),
-                description: "the namespace of the gateway, where routes are".into(),
-                default: Some("gateway".into()),
-            })
             .finalizer(FINALIZER)
             .concurrency(4)
     }
@@ -192,12 +149,8 @@ fn report(plan: &mut Plan, object: &Object, website: &Website, view: &View) -> R
     let was_ready = conditions.is_true("Ready");
     let reason = if ready >= wanted { "AllReady" } else { "PodsNotReady" };
     conditions.set("Ready", ready >= wanted, reason, format!("{ready} of {wanted} pods are ready"));
-    let status = json!({
-        "observedGeneration": website.metadata.generation,
-        "readyReplicas": ready,
-        "conditions": conditions.stated()?,
-    });
-    plan.write(Write::apply_value(object.key().clone(), json!({"status": status})).on("status").force());
+    let status = json!({"observedGeneration": object.generation(), "readyReplicas": ready});
+    plan.apply_conditions_with(object, &conditions, status);
     if conditions.is_true("Ready") && !was_ready {
         plan.record(EventRecord::normal(object.reference(), "Ready", "all pods are ready"));
     }

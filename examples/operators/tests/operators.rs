@@ -15,6 +15,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::CustomResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use running::{Running, of, with};
 use serde_json::json;
@@ -22,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use xebec_coordinator::Kind;
 use xebec_examples::audit::{self, Change};
-use xebec_examples::dns::{self, DnsRecord, DnsRecords, NameServer};
+use xebec_examples::dns::{DnsRecord, DnsRecords, NameServer};
 use xebec_examples::janitor::{Janitor, TTL};
 use xebec_examples::tls::{MISSING, TlsSecrets};
 use xebec_examples::website::{self, Website, Websites};
@@ -36,7 +37,7 @@ async fn a_website_comes_tells_how_it_fares_and_goes() {
     let add = |coordinator: &xebec_coordinator::Coordinator| {
         coordinator.observe(Websites::new("gateway")).unwrap();
     };
-    with([website::definition()], add, async |running: &Running| {
+    with([json!(Website::crd())], add, async |running: &Running| {
         let namespace: Namespace = of(json!({"metadata": {"name": "gateway"}}));
         Api::all(running.client()).create(&PostParams::default(), &namespace).await.unwrap();
         let websites: Api<Website> = running.api("default");
@@ -225,7 +226,7 @@ async fn name_server() -> (NameServer, mpsc::Receiver<String>, Arc<std::sync::at
 async fn a_record_is_put_moved_retried_and_taken_away() {
     let (server, mut asked, code) = name_server().await;
     with(
-        [dns::definition()],
+        [json!(DnsRecord::crd())],
         |coordinator| coordinator.reconcile(DnsRecords::new(server)).unwrap(),
         async |running: &Running| {
             let records: Api<DnsRecord> = running.api("default");

@@ -23,6 +23,9 @@ struct Arguments {
     /// How many threads play. [default: as many as there are processors]
     #[arg(long)]
     threads: Option<usize>,
+    /// Only say which seed fails, and why: do not look for the shortest way there.
+    #[arg(long)]
+    brief: bool,
     /// Print all that happens in the disturbed run of the first seed instead.
     #[arg(long)]
     journal: bool,
@@ -48,7 +51,10 @@ fn main() -> ExitCode {
     for (number, scenario) in chosen.into_iter().enumerate() {
         let seeds = arguments.seeds / count + u64::from((number as u64) < arguments.seeds % count);
         let name = scenario.name().to_owned();
-        let simulation = Simulation::new(scenario);
+        let mut simulation = Simulation::new(scenario);
+        if arguments.brief {
+            simulation = simulation.shrink_runs_max(0);
+        }
         if arguments.journal {
             simulation.journal(arguments.from).iter().for_each(|line| println!("{line}"));
             continue;
@@ -69,7 +75,11 @@ fn main() -> ExitCode {
         // Nobody reads on where this fails.
         let _ = std::io::stdout().flush();
         if let Some(failure) = explored.failure {
-            eprintln!("\n{failure}");
+            if arguments.brief {
+                eprintln!("seed {} fails: {}", failure.seed, failure.reasons.join("; "));
+            } else {
+                eprintln!("\n{failure}");
+            }
             failed.push(name); // the others are played all the same
         }
     }

@@ -40,8 +40,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "xebec-history",
             "xebec-node",
             "xebec-observers",
+            "xebec-simulated",
         ],
     ),
+    // What operators' own simulations run against: no more than a server.
+    ("xebec-simulated", &["xebec-apiserver", "xebec-coordinator"]),
     // Benchmarks measure what they name, and the server they run against.
     ("xebec-bench-coordinator", &["xebec-apiserver", "xebec-coordinator"]),
     // Operators as others write them: on any cluster, by what is public. Their tests wire in the API server.

@@ -75,6 +75,11 @@ const RULES: &[Rule] = &[
         check: text::changelog,
     },
     Rule {
+        name: "mutants",
+        reason: "What a mutant replaces stands once in its file: one that fits no more breaks no rule, and proves nothing.",
+        check: text::mutants,
+    },
+    Rule {
         name: "licences",
         reason: "What is in the binary has a licence that deny.toml allows.",
         check: dependencies::licences,

@@ -62,12 +62,16 @@ impl Default for Repository {
 }
 
 impl Repository {
+    /// The paths of the working tree at `root`: what git tracks, and what it neither tracks nor ignores.
+    pub fn listing(root: &Path) -> Result<Vec<String>> {
+        let listing = output(root, "git", &["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
+        Ok(listing.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+    }
+
     /// Reads the working tree at `root`.
     pub fn read(root: &Path) -> Result<Self> {
-        let listing = output(root, "git", &["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
-        let files = listing
-            .split('\0')
-            .filter(|path| !path.is_empty())
+        let files = Self::listing(root)?
+            .iter()
             // A file that was deleted but not committed, or that is no text, has no lines to judge.
             .filter_map(|path| Some(SourceFile::new(path, &fs::read_to_string(root.join(path)).ok()?)))
             .collect();

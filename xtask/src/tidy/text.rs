@@ -1,6 +1,7 @@
 //! Rules that read the text of files.
 
 use super::{Complaint, Repository, repository::SourceFile};
+use crate::mutants::{self, Mutants};
 
 /// Lines of code that a file may have.
 const LINES_MAX: usize = 500;
@@ -212,6 +213,17 @@ pub(super) fn changelog(repository: &Repository) -> Vec<Complaint> {
     };
     let unreleased = file.text.lines().any(|line| line.starts_with("## [Unreleased]"));
     if unreleased { Vec::new() } else { vec![Complaint::file(PATH, "has no section [Unreleased]")] }
+}
+
+/// A mutant that fits the code no more breaks no rule, and nobody would notice.
+pub(super) fn mutants(repository: &Repository) -> Vec<Complaint> {
+    let text = |path: &str| Some(repository.files.iter().find(|file| file.path == path)?.text.clone());
+    let Some(mutants) = text(mutants::PATH) else { return Vec::new() };
+    let broken = match Mutants::parse(&mutants) {
+        Err(error) => vec![error],
+        Ok(mutants) => mutants.mutant.iter().filter_map(|mutant| mutant.apply(text).err()).collect(),
+    };
+    broken.into_iter().map(|error| Complaint::file(mutants::PATH, format!("{error:#}"))).collect()
 }
 
 #[cfg(test)]

@@ -215,7 +215,8 @@ impl EventWriter {
     /// The line of an object whose metadata is to be told just as it is stored: nothing is decoded. Who watches all
     /// kinds watches them so.
     fn metadata_line(&self, event_type: EventType, object: &Object) -> Option<Bytes> {
-        let Representation { format: Format::Json, shape: Shape::Metadata(version) } = self.representation else {
+        let Representation { format: Format::Json, shape: Shape::Metadata(version) } = self.representation
+        else {
             return None;
         };
         let (resource, metadata) = (&self.resource, object.metadata());

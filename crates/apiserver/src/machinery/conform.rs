@@ -229,12 +229,7 @@ impl Walk {
         }
     }
 
-    fn text(
-        &self,
-        format: Format,
-        value: &mut Value,
-        place: Option<&Place<'_>>,
-    ) -> Result<(), TypeMismatch> {
+    fn text(&self, format: Format, value: &mut Value, place: Option<&Place<'_>>) -> Result<(), TypeMismatch> {
         if format == Format::Quantity && value.is_number() {
             *value = value.to_string().into();
         }

@@ -67,14 +67,14 @@ impl Observer for DeploymentController {
         let mut sets: Vec<ReplicaSet> = Vec::new();
         let candidates = candidates::<ReplicaSet>(&deployment.metadata, &selector, view)?;
         for candidate in candidates {
-            let (target, uid) = (Key::of(&candidate), candidate.metadata.uid.as_deref());
+            let (target, seen) = (Key::of(&candidate), &candidate.metadata);
             match claim(&deployment.metadata, &candidate.metadata, selects(&selector, &candidate.metadata)) {
                 Claim::Keep => sets.push(candidate),
                 Claim::Adopt => {
-                    plan.put(adopt(target, uid, &owner, None));
+                    plan.put(adopt(target, seen, &owner, None));
                 }
                 Claim::Release => {
-                    plan.put(release(target, uid, Some(&owner.uid), None));
+                    plan.put(release(target, seen, Some(&owner.uid), None));
                 }
                 Claim::Ignore => {}
             }
@@ -127,7 +127,7 @@ fn waiting_for_pod(event: &Event, view: &View) -> Vec<Key> {
     let sets = event.controller_keys(&Kind::of::<ReplicaSet>());
     let sets = sets.iter().filter_map(|key| view.object(key));
     let owners = sets.filter_map(|set| Some((set.controller()?, set.namespace())));
-    let keys = owners.map(|(owner, namespace)| Key::new::<Deployment>(namespace, &owner.name));
+    let keys = owners.map(|(owner, namespace)| Key::new::<Deployment>(namespace, owner.name()));
     keys.filter(|key| {
         let deployment = view.get_key::<Deployment>(key).ok().flatten();
         deployment.is_some_and(|deployment| !fenceposts::Fenceposts::of(&deployment).rolling)

@@ -200,14 +200,14 @@ impl Reconciler for Collector {
         for owner in event.states().filter(|_| lets_go).flat_map(Object::owners) {
             let key = Self::owner_key(
                 &self.watched,
-                &owner.api_version,
-                &owner.kind,
-                &owner.name,
+                owner.api_version(),
+                owner.kind(),
+                owner.name(),
                 object.namespace(),
             );
             if let Some((_, key)) = key
                 && !keys.contains(&key)
-                && view.object(&key).is_some_and(|known| known.is_terminating() && *known.uid() == *owner.uid)
+                && view.object(&key).is_some_and(|known| known.is_terminating() && known.uid() == owner.uid())
             {
                 keys.push(key);
             }

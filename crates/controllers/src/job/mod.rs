@@ -49,8 +49,8 @@ impl Observer for JobController {
             .index(orphans::<Pod>())
             .index(Index::over_objects(BY_JOB, Kind::of::<Pod>(), |pod| {
                 let jobs = Kind::of::<Job>();
-                let job = pod.controller().filter(|owner| jobs.names(&owner.api_version, &owner.kind));
-                job.map(|job| job_of(pod.namespace(), &job.name)).into_iter().collect()
+                let job = pod.controller().filter(|owner| jobs.names(owner.api_version(), owner.kind()));
+                job.map(|job| job_of(pod.namespace(), job.name())).into_iter().collect()
             }))
             .right(Right::to::<Pod>(&["create", "delete", "patch"]))
             .right(Right::to::<Job>(&["delete"]))
@@ -105,10 +105,10 @@ impl Observer for JobController {
         let candidates = candidates::<Pod>(&job.metadata, &selector, view)?;
         let mut claims = false;
         for pod in candidates {
-            let (target, uid) = (Key::of(&pod), pod.metadata.uid.as_deref());
+            let (target, seen) = (Key::of(&pod), &pod.metadata);
             let write = match claim(&job.metadata, &pod.metadata, selects(&selector, &pod.metadata)) {
-                Claim::Adopt => adopt(target, uid, &owner, Some(TRACKING)),
-                Claim::Release => release(target, uid, Some(&owner.uid), Some(TRACKING)),
+                Claim::Adopt => adopt(target, seen, &owner, Some(TRACKING)),
+                Claim::Release => release(target, seen, Some(&owner.uid), Some(TRACKING)),
                 Claim::Keep => {
                     pods.push(pod);
                     continue;

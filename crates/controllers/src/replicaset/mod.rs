@@ -67,7 +67,7 @@ impl<K: Replicated> Observer for ReplicaController<K> {
             .watch(Watch::of::<Pod>())
             .index(orphans::<Pod>())
             .index(Index::over_objects(BY_CONTROLLER, Kind::of::<K>(), |set| {
-                set.controller().map(|owner| owner.uid.to_string()).into_iter().collect()
+                set.controller().map(|owner| owner.uid().to_owned()).into_iter().collect()
             }))
             .right(Right::to::<Pod>(&["create", "delete", "patch"]))
             .right(Right::to_subresource::<K>("status", &["update"]))
@@ -152,10 +152,10 @@ impl<K: Replicated> ReplicaController<K> {
                 pods.terminating += usize::from(claim == Claim::Keep);
                 continue;
             }
-            let (key, uid) = (Key::of(&candidate), candidate.metadata.uid.as_deref());
+            let (key, seen) = (Key::of(&candidate), &candidate.metadata);
             match claim {
-                Claim::Adopt => pods.claims.push(adopt(key, uid, &owner, None)),
-                Claim::Release => pods.claims.push(release(key, uid, Some(&owner.uid), None)),
+                Claim::Adopt => pods.claims.push(adopt(key, seen, &owner, None)),
+                Claim::Release => pods.claims.push(release(key, seen, Some(&owner.uid), None)),
                 Claim::Keep | Claim::Ignore => {}
             }
             if matches!(claim, Claim::Keep | Claim::Adopt) {

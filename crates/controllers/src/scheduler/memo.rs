@@ -67,7 +67,7 @@ impl Facts {
             demand: Demand::of(pod),
             sociability: Sociability::of(pod),
             priority: pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or_default(),
-            controller: object.controller().map(|owner| owner.uid.clone()),
+            controller: object.controller().map(|owner| owner.uid().into()),
         }
     }
 }

@@ -28,11 +28,13 @@ impl Actor {
         self.ends = ends;
         let told = std::mem::replace(&mut self.tables, Arc::new(tables));
         let told = self.took_over.take().map_or(told, |inheritance| inheritance.told);
-        let again = !Arc::ptr_eq(&before.behaviour, &self.entry.behaviour);
+        let again = !Arc::ptr_eq(&before.behaviour, &self.entry.behaviour)
+            || before.spec.options != self.entry.spec.options;
         self.took_over = Some(succession::Inheritance { told, again });
         if before.spec.every_replica != self.entry.spec.every_replica {
             self.post = Post::new(&self.runtime, &self.entry.spec);
         }
+        self.asking.abort_all(); // of the subscriptions that were
         self.indexing = Indexing::new(&self.entry.spec.indexes);
         self.payloads.deliver_as(self.entry.spec.delivery);
         self.entry.subscriptions.store(Some(Arc::new(subscriptions)));

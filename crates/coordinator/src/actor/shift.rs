@@ -14,6 +14,8 @@ impl Actor {
         if !self.post.has_gained() {
             return;
         }
+        // What others serve now, they remember and measure.
+        self.entry.desk.lock().keep_only(|key| self.post.serves(key));
         let is_gained = self.post.take_gained();
         let tables = Arc::clone(&self.tables);
         let view = View::new(Arc::clone(&tables), now);
@@ -28,6 +30,7 @@ impl Actor {
     /// Drops all keys, and all work: they are others' to serve.
     pub(super) async fn stand_down(&mut self) {
         self.workers.shutdown().await;
+        self.runtime.probe.tell(|watcher| watcher.dropped(&self.entry.spec.name));
         self.entry.desk.lock().clear();
         self.payloads = Payloads::new(self.entry.spec.delivery);
     }

@@ -62,12 +62,14 @@ impl Driver {
     }
 }
 
-async fn drive(runtime: &Runtime, duty: &Duty, mut machine: Machine, end: CancellationToken) {
+async fn drive(runtime: &Runtime, duty: &Arc<Duty>, mut machine: Machine, end: CancellationToken) {
     let clock = &*runtime.clock;
     let obey = |machine: &mut Machine, now: Moment| {
         machine.tick(now);
         log_changes(&duty.status(), machine);
-        duty.obey(now, machine.assignment(), machine.fence());
+        if duty.obey(now, machine.assignment(), machine.fence()) {
+            runtime.probe.tell(|watcher| watcher.assigned(duty));
+        }
     };
     loop {
         let now = Moment::now(clock);

@@ -123,8 +123,9 @@ impl Duty {
         self.obey(now, Assignment::Nothing, None);
     }
 
-    /// Obeys the machine: work that may go on no more is given its time, or ended if the term is over.
-    pub(crate) fn obey(&self, now: Moment, assignment: Assignment, fence: Option<Fence>) {
+    /// Obeys the machine: work that may go on no more is given its time, or ended if the term is over. Whether what may
+    /// be served has changed.
+    pub(crate) fn obey(&self, now: Moment, assignment: Assignment, fence: Option<Fence>) -> bool {
         let mut inner = self.inner.lock();
         // A new term has a new beginning, even if nobody has seen the end of the old one.
         let broken = inner.fence.is_some_and(|fence| fence.is_over(now)) || fence.is_none();
@@ -132,14 +133,15 @@ impl Duty {
             inner.revoke(|_| true);
         }
         inner.fence = fence;
-        if *inner.assignment != assignment || (broken && !inner.assignment.is_nothing()) {
+        let changed = *inner.assignment != assignment || (broken && !inner.assignment.is_nothing());
+        if changed {
             inner.assignment = Arc::new(assignment);
             inner.version += 1;
             self.changed.notify_waiters();
         }
         if !inner.overruns() {
             inner.overrun = None;
-            return;
+            return changed;
         }
         let since = *inner.overrun.get_or_insert(now);
         if now.is_perhaps(self.times.grace(), since) {
@@ -147,6 +149,7 @@ impl Duty {
             let retired = inner.retired;
             inner.revoke(|key| retired || !stays(&assignment, key));
         }
+        changed
     }
 
     /// Whether no work is under way outside the assignment, nor any of its writes.
@@ -214,6 +217,14 @@ impl Duty {
     pub(crate) fn assignment(&self) -> (u64, Arc<Assignment>) {
         let inner = self.inner.lock();
         (inner.version, Arc::clone(&inner.assignment))
+    }
+
+    /// Whether this replica may begin to serve a key now, and write for it.
+    #[cfg(feature = "sim")]
+    pub(crate) fn may_serve(&self, key: &Key, clock: &dyn Clock) -> bool {
+        let inner = self.inner.lock();
+        let is_open = inner.fence.is_some_and(|fence| !fence.is_over(Moment::now(clock)));
+        is_open && !inner.retired && inner.assignment.serves(key)
     }
 
     pub(crate) fn add_post(&self) -> u64 {

@@ -4,7 +4,6 @@
 //! least what the server has at that time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -13,9 +12,6 @@ use super::shards::Assignment;
 use crate::feeds::Subscription;
 use crate::runtime::Runtime;
 use crate::{Key, ObserverSpec, idle};
-
-/// How long to wait before asking again what the server has.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// Where an observer stands.
 pub(crate) struct Post(Option<Stand>);
@@ -89,7 +85,7 @@ impl Post {
             stand.target = version;
             stand.give_up();
             let (runtime, subscriptions) = (Arc::clone(runtime), Arc::clone(subscriptions));
-            stand.catching_up.spawn(async move { catch_up(&runtime, &subscriptions).await });
+            stand.catching_up.spawn(async move { idle::see_all(&runtime, &subscriptions).await });
             if version != stand.version + 1 {
                 // Keys may have come and gone unseen: it starts over.
                 stand.acting = Arc::new(Assignment::Nothing);
@@ -166,15 +162,5 @@ impl Stand {
 impl Drop for Stand {
     fn drop(&mut self) {
         self.duty.remove_post(self.id);
-    }
-}
-
-/// Completes when the feeds show at least what the server has now.
-async fn catch_up(runtime: &Runtime, subscriptions: &[Arc<Subscription>]) {
-    for subscription in subscriptions {
-        let feed = &subscription.feed;
-        while !feed.cancel.is_cancelled() && !idle::agrees_with_server(runtime, feed).await {
-            runtime.sleep(AGAIN).await;
-        }
     }
 }

@@ -97,6 +97,25 @@ impl Claim {
     }
 }
 
+impl fmt::Display for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing"),
+            Self::All => f.write_str("everything"),
+            Self::Shard(Shard { sets, claims, .. }) => {
+                f.write_str("its share")?;
+                for (number, set) in sets.iter().enumerate() {
+                    write!(f, "{} {{{set}}}", if number == 0 { " of" } else { " and of" })?;
+                }
+                claims.iter().try_for_each(|claim| match claim {
+                    Claim::Everything => f.write_str(", but nothing yet"),
+                    Claim::Of { member, set } => write!(f, ", but not what {member} has of {{{set}}}"),
+                })
+            }
+        }
+    }
+}
+
 impl fmt::Display for Members {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(", "))

@@ -9,16 +9,19 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::chance::Panics;
+use super::points::Points;
 use super::{RuntimeClock, START, Server};
 use crate::context::Trace;
 use crate::freshness::Expectation;
+use crate::leadership;
 use crate::probe::Watcher;
 use crate::serve::{Outcome, panic_message};
-use crate::{Clock, Event, Key, Object, View, Write, WriteError};
+use crate::{Clock, Emission, Event, EventRecord, Key, Object, View, Write, WriteError};
 
 /// What a panic on purpose says.
 const ON_PURPOSE: &str = "a panic on purpose";
+/// How often an observer panics when it is told of an event, and when it serves a key.
+const PANICS: f64 = 0.004;
 /// How many violations are kept.
 const VIOLATIONS_MAX: usize = 20;
 
@@ -48,6 +51,11 @@ pub enum Moment<'a> {
     Paused,
     /// It goes on.
     Resumed,
+    /// What it may serve has changed: of several replicas that share their work.
+    Assigned {
+        /// What it may serve, now and later.
+        duty: &'a Duty,
+    },
     /// An observer was told of an event, and woke these keys.
     Woke {
         /// The observer.
@@ -70,10 +78,30 @@ pub enum Moment<'a> {
     Wrote {
         /// The observer.
         observer: &'a str,
+        /// The key that it serves; none if it is told of an emitted event.
+        key: Option<&'a Key>,
         /// What.
         write: &'a Write,
         /// The object as the server answered it, if it answered one; or why the write failed.
         answer: Result<Option<&'a Object>, &'a WriteError>,
+    },
+    /// An observer recorded a Kubernetes Event. Whether the server has it, nobody can rely on.
+    Recorded {
+        /// The observer.
+        observer: &'a str,
+        /// The key that it serves; none if it is told of an emitted event.
+        key: Option<&'a Key>,
+        /// What.
+        record: &'a EventRecord,
+    },
+    /// An observer emitted an event for others.
+    Emitted {
+        /// The observer.
+        observer: &'a str,
+        /// The key that it serves; none if it is told of an emitted event.
+        key: Option<&'a Key>,
+        /// What.
+        emission: &'a Emission,
     },
     /// An observer has served a key.
     Served {
@@ -86,6 +114,11 @@ pub enum Moment<'a> {
         /// Why it failed, if it did.
         error: Option<String>,
     },
+    /// Whatever an observer was serving has been dropped, since it may be another replica's to serve.
+    Dropped {
+        /// The observer.
+        observer: &'a str,
+    },
     /// The server has a write of the replica's, be it an observer's or about a Lease. It is executed when it comes or
     /// before it is answered, and whether or not the replica still waits for it.
     Received {
@@ -96,6 +129,27 @@ pub enum Moment<'a> {
         /// The HTTP status of the answer; none while there is none.
         answered: Option<u16>,
     },
+}
+
+/// What a replica that is one of several may do, as it sees that itself. Cheap to clone.
+#[derive(Clone)]
+pub struct Duty {
+    duty: Arc<leadership::Duty>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Duty {
+    /// Whether by its own clock it may begin to serve a key now, and write for it. While it is paused it may not, as it
+    /// does not know; what this says is what it would believe when it went on.
+    pub fn may_serve(&self, key: &Key) -> bool {
+        self.duty.may_serve(key, &*self.clock)
+    }
+}
+
+impl fmt::Debug for Duty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Duty to serve {}", self.duty.assignment().1)
+    }
 }
 
 /// What serving a key has written: by this one can tell whether a view shows it.
@@ -127,13 +181,13 @@ struct Inner {
     faults_told: usize,
     invariants: Vec<Invariant>,
     violations: Vec<String>,
-    panics: Panics,
+    points: Points,
     requests: u64,
     ended: bool,
 }
 
 impl Journal {
-    pub(super) fn new(clock: RuntimeClock, invariants: Vec<Invariant>, panics: Panics, writes: bool) -> Self {
+    pub(super) fn new(clock: RuntimeClock, invariants: Vec<Invariant>, points: Points, writes: bool) -> Self {
         Self {
             clock,
             inner: Mutex::new(Inner {
@@ -142,7 +196,7 @@ impl Journal {
                 faults_told: 0,
                 invariants,
                 violations: Vec::new(),
-                panics,
+                points,
                 requests: 0,
                 ended: false,
             }),
@@ -200,12 +254,17 @@ impl Journal {
         }
     }
 
+    /// Whether something goes wrong here, which it does this `often`; the how many-th time it might have. `point` says
+    /// what, and where.
+    pub(super) fn goes_wrong(&self, point: &str, often: f64) -> Option<u64> {
+        let turn = self.inner.lock().points.decide(point, often)?;
+        self.write("FAULT", || point.to_owned());
+        Some(turn)
+    }
+
     /// Panics if that is what goes wrong here.
     fn may_panic(&self, point: impl FnOnce() -> String) {
-        let point = point();
-        let panics = self.inner.lock().panics.decide(&point);
-        if panics {
-            self.write("FAULT", || format!("{point}: panics"));
+        if self.goes_wrong(&format!("{}: panics", point()), PANICS).is_some() {
             resume_unwind(Box::new(ON_PURPOSE)); // quietly: the hook of panics is not called
         }
     }
@@ -216,13 +275,14 @@ impl Journal {
         inner.ended = true;
     }
 
-    /// No observer is made to panic any more.
+    /// Nothing goes wrong any more.
     pub(super) fn calm(&self) {
-        self.inner.lock().panics.end();
+        self.inner.lock().points.end();
     }
 
-    pub(super) fn panics(&self) -> Vec<(String, u64)> {
-        self.inner.lock().panics.taken().to_vec()
+    /// What went wrong at points of the run.
+    pub(super) fn went_wrong(&self) -> Vec<(String, u64)> {
+        self.inner.lock().points.taken().to_vec()
     }
 
     pub(super) fn violations(&self) -> Vec<String> {
@@ -294,6 +354,8 @@ impl Requests {
 pub(super) struct Lookout {
     pub(super) replica: String,
     pub(super) journal: Arc<Journal>,
+    /// The replica's own.
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Watcher for Lookout {
@@ -322,8 +384,31 @@ impl Watcher for Lookout {
         self.journal.see(&self.replica, Moment::Served { observer, key, written: &written, error });
     }
 
-    fn wrote(&self, observer: &str, write: &Write, answer: Result<Option<&Object>, &WriteError>) {
-        self.journal.see(&self.replica, Moment::Wrote { observer, write, answer });
+    fn wrote(
+        &self,
+        observer: &str,
+        key: Option<&Key>,
+        write: &Write,
+        answer: Result<Option<&Object>, &WriteError>,
+    ) {
+        self.journal.see(&self.replica, Moment::Wrote { observer, key, write, answer });
+    }
+
+    fn recorded(&self, observer: &str, key: Option<&Key>, record: &EventRecord) {
+        self.journal.see(&self.replica, Moment::Recorded { observer, key, record });
+    }
+
+    fn emitted(&self, observer: &str, key: Option<&Key>, emission: &Emission) {
+        self.journal.see(&self.replica, Moment::Emitted { observer, key, emission });
+    }
+
+    fn dropped(&self, observer: &str) {
+        self.journal.see(&self.replica, Moment::Dropped { observer });
+    }
+
+    fn assigned(&self, duty: &Arc<leadership::Duty>) {
+        let duty = Duty { duty: Arc::clone(duty), clock: Arc::clone(&self.clock) };
+        self.journal.see(&self.replica, Moment::Assigned { duty: &duty });
     }
 
     fn panicked(&self, observer: &str, message: &str) {
@@ -344,6 +429,7 @@ impl Display for Moment<'_> {
                 write!(f, "{method} {path} is answered with {code}")
             }
             Self::Stopped => f.write_str("is gone"),
+            Self::Assigned { duty } => write!(f, "may serve {}", duty.duty.assignment().1),
             Self::Woke { observer, event, keys } => {
                 let what = match event {
                     Event::Added(_) => "added",
@@ -360,13 +446,16 @@ impl Display for Moment<'_> {
                     .try_for_each(|(number, key)| write!(f, "{} {key}", if number == 0 { "" } else { "," }))
             }
             Self::Serving { observer, key, .. } => write!(f, "{observer}: plans {key}"),
-            Self::Wrote { observer, write, answer } => match answer {
+            Self::Dropped { observer } => write!(f, "{observer}: drops what it was at"),
+            Self::Wrote { observer, write, answer, .. } => match answer {
                 Ok(Some(object)) => {
                     write!(f, "{observer}: wrote {write} @{}", object.resource_version())
                 }
                 Ok(None) => write!(f, "{observer}: wrote {write}"),
                 Err(error) => write!(f, "{observer}: could not {write}: {}", error.source),
             },
+            Self::Recorded { observer, record, .. } => write!(f, "{observer}: records {record}"),
+            Self::Emitted { observer, emission, .. } => write!(f, "{observer}: emits {emission:?}"),
             Self::Served { observer, key, error: None, .. } => write!(f, "{observer}: served {key}"),
             Self::Served { observer, key, error: Some(error), .. } => {
                 write!(f, "{observer}: failed {key}: {error}")

@@ -2,8 +2,8 @@
 //!
 //! A [`Scenario`] says which observers run, on what server, and what its users do there. [`Simulation::check`] plays it
 //! twice: once undisturbed, and once with everything that can go wrong going wrong — refused, delayed and lost answers,
-//! watches that lag, end and expire, observers that panic and replicas that crash, are shut down, are paused until long
-//! after their lease has run out and have slow clocks, all decided by the seed. Then the
+//! watches that lag, end and expire, observers that panic and replicas that crash, are shut down, are paused or cut off
+//! from the server until long after their lease has run out, and have slow clocks, all decided by the seed. Then the
 //! faults end, and what the server holds in the end must be what it holds after the undisturbed run, but for what
 //! chance and time write (unique ids, versions, times, generated names). Meanwhile every [`Invariant`] must hold.
 //!
@@ -18,22 +18,29 @@
 //!                  └───────────── faults, from the seed ┴───────────────────────┘
 //! ```
 //!
-//! The coordinator knows no server: a [`Server`] is a few lines around whichever there is. xebec's own is in the crate
-//! `xebec-sim`, with the scenarios of all controllers; `make simulate SEEDS=10000` runs them.
+//! The coordinator knows no server: a [`Server`] is a few lines around whichever there is. xebec's own is the crate
+//! `xebec-simulated`; the scenarios of all its controllers are in `xebec-sim`, and `make simulate SEEDS=10000` runs them.
+//!
+//! Nothing runs but the server and what [`Scenario::observe`] adds. In particular nothing collects garbage: what an owner
+//! leaves behind when it is deleted stays, unless the scenario adds a garbage collector (xebec's is one of
+//! `xebec_controllers::CONTROLLERS`).
 //!
 //! This module needs the cargo feature `sim`, and is for tests: it builds a tokio runtime of its own for each run, and
 //! must not be called from within one.
 
-mod chance;
+pub mod cases;
 mod clock;
 mod failure;
 pub mod invariants;
 mod journal;
+mod network;
 mod normal;
 mod play;
+mod points;
 mod process;
 mod shrink;
 mod simulation;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +51,7 @@ use serde_json::Value;
 
 pub use clock::RuntimeClock;
 pub use failure::Failure;
-pub use journal::{Invariant, Moment, Requests, Seen, Written};
+pub use journal::{Duty, Invariant, Moment, Requests, Seen, Written};
 pub use play::Fault;
 pub use simulation::{Exploration, Report, Simulation};
 

@@ -1,4 +1,5 @@
-//! What a server holds, without what differs from run to run: unique ids, versions, times, generated names.
+//! What a server holds, without what differs from run to run: unique ids, versions, times, generated names, and the
+//! addresses and ports that it allocates.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,14 +16,17 @@ pub(super) struct State(Vec<(String, Value)>);
 const DIFFERENCES_MAX: usize = 12;
 /// How much of a value is told.
 const VALUE_MAX: usize = 300;
+/// Stands for a port that the server has allocated.
+const NODE_PORT: &str = "<node port>";
 /// What servers write into metadata that differs from run to run.
 const VOLATILE: [&str; 6] =
     ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink"];
 
-/// The names and unique ids of a run, and what stands for them.
+/// The names, unique ids and addresses of a run, and what stands for them.
 #[derive(Default)]
-struct Names {
-    uids: BTreeMap<String, String>,
+pub(super) struct Names {
+    /// Unique ids and cluster IPs.
+    given: BTreeMap<String, String>,
     generated: BTreeMap<String, String>,
 }
 
@@ -105,7 +109,32 @@ fn identity(object: &Value) -> String {
     if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") }
 }
 
-fn short(value: &Value) -> String {
+fn is_service(object: &Value) -> bool {
+    (text(object, "/apiVersion"), text(object, "/kind")) == ("v1", "Service")
+}
+
+/// Takes the ports out of a Service that the server has allocated.
+fn ports(service: &mut Value) {
+    let (own_ports, own_health) =
+        (is_owned(service, "f:nodePort"), is_owned(service, "f:healthCheckNodePort"));
+    let ports = service.pointer_mut("/spec/ports").and_then(Value::as_array_mut);
+    let ports = ports.into_iter().flatten().filter_map(|port| port.get_mut("nodePort"));
+    ports.filter(|_| !own_ports).for_each(|port| *port = NODE_PORT.into());
+    let health = service.pointer_mut("/spec/healthCheckNodePort");
+    health.into_iter().filter(|_| !own_health).for_each(|port| *port = NODE_PORT.into());
+}
+
+/// Whether somebody has stated a field: what a server allocates has no owner.
+fn is_owned(object: &Value, field: &str) -> bool {
+    fn has(fields: &Value, name: &str) -> bool {
+        let fields = fields.as_object().into_iter().flatten();
+        fields.into_iter().any(|(field, below)| field == name || has(below, name))
+    }
+    let managers = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    managers.into_iter().flatten().any(|manager| has(&manager["fieldsV1"], field))
+}
+
+pub(super) fn short(value: &Value) -> String {
     let mut text = value.to_string();
     if text.len() > VALUE_MAX {
         text.truncate(text.floor_char_boundary(VALUE_MAX));
@@ -146,7 +175,7 @@ fn compare(expected: &Value, found: &Value, path: &mut String, differences: &mut
 }
 
 impl Names {
-    fn learn(&mut self, object: &Value) {
+    pub(super) fn learn(&mut self, object: &Value) {
         let (name, prefix) = (text(object, "/metadata/name"), text(object, "/metadata/generateName"));
         let mut known = name.to_owned();
         if !prefix.is_empty() && name.starts_with(prefix) && name.len() > prefix.len() {
@@ -155,12 +184,22 @@ impl Names {
         }
         let uid = text(object, "/metadata/uid");
         if !uid.is_empty() {
-            self.uids.insert(uid.to_owned(), format!("<uid of {} {known}>", text(object, "/kind")));
+            self.given.insert(uid.to_owned(), format!("<uid of {} {known}>", text(object, "/kind")));
+        }
+        if is_service(object) && !is_owned(object, "f:clusterIP") && !is_owned(object, "f:clusterIPs") {
+            let several = object.pointer("/spec/clusterIPs").and_then(Value::as_array);
+            let addresses = several.into_iter().flatten().chain(object.pointer("/spec/clusterIP"));
+            for address in addresses.filter_map(Value::as_str).filter(|address| *address != "None") {
+                self.given.insert(address.to_owned(), format!("<cluster IP of {}>", identity(object)));
+            }
         }
     }
 
     fn normalize(&self, object: &mut Value) {
         let generation = object.pointer("/metadata/generation").cloned();
+        if is_service(object) {
+            ports(object);
+        }
         if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
             metadata.retain(|field, _| !VOLATILE.contains(&field.as_str()));
         }
@@ -193,8 +232,8 @@ impl Names {
         }
     }
 
-    fn replace(&self, text: &mut String) {
-        if let Some(known) = self.uids.get(text).or_else(|| self.generated.get(text)) {
+    pub(super) fn replace(&self, text: &mut String) {
+        if let Some(known) = self.given.get(text).or_else(|| self.generated.get(text)) {
             text.clone_from(known);
         } else if text.len() >= 20 && text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok() {
             "<time>".clone_into(text);
@@ -205,5 +244,57 @@ impl Names {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn normal(objects: &[Value]) -> Vec<Value> {
+        let mut names = Names::default();
+        objects.iter().for_each(|object| names.learn(object));
+        let normal = objects.iter().cloned().map(|mut object| {
+            names.normalize(&mut object);
+            object
+        });
+        normal.collect()
+    }
+
+    fn service(spec: &Value, owned: &Value) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"namespace": "town", "name": "web", "managedFields": [{"fieldsV1": {"f:spec": owned}}]},
+            "spec": spec,
+        })
+    }
+
+    #[test]
+    fn what_the_server_allocated_is_taken_out_and_what_was_asked_for_stays() {
+        let spec = |address: &str, port: u16| {
+            json!({
+                "clusterIP": address,
+                "clusterIPs": [address],
+                "healthCheckNodePort": port,
+                "ports": [{"port": 80, "nodePort": port}],
+            })
+        };
+        let map =
+            |address: &str| json!({"kind": "ConfigMap", "data": {"upstream": address, "other": "10.0.0.9"}});
+        let run =
+            |address, port, owned: &Value| normal(&[map(address), service(&spec(address, port), owned)]);
+        let allocated = run("10.0.0.1", 30_001, &json!({"f:ports": {"k:{}": {"f:port": {}}}}));
+        assert_eq!(allocated, run("10.0.0.2", 30_002, &json!({})));
+        assert_eq!(allocated[0]["data"]["upstream"], "<cluster IP of Service town/web>");
+        assert_eq!(allocated[0]["data"]["other"], "10.0.0.9");
+        let ports = json!({"f:ports": {"k:{}": {"f:nodePort": {}}}, "f:healthCheckNodePort": {}});
+        assert_ne!(run("10.0.0.1", 30_001, &ports), run("10.0.0.1", 30_002, &ports));
+        let address = json!({"f:clusterIP": {}});
+        assert_ne!(run("10.0.0.1", 30_001, &address), run("10.0.0.2", 30_001, &address));
+        // A Service without an address is another one.
+        assert_ne!(run("None", 30_001, &json!({})), allocated);
     }
 }

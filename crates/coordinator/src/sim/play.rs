@@ -8,10 +8,12 @@ use kube::Client;
 use kube::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::chance::{Crash, Panics, Pause, Slow, Troubles};
 use super::journal::{Journal, Lookout, Moment, Requests};
+use super::network::Way;
 use super::normal::State;
-use super::process::{ProcessClock, connection};
+use super::points::Points;
+use super::process::ProcessClock;
+use super::trouble::{self, Crash, Trouble, What};
 use super::{Misbehaviour, RuntimeClock, START, Scenario, Server, ServerFault, Step};
 use crate::execute;
 use crate::probe::Probe;
@@ -24,10 +26,12 @@ pub struct Fault(pub(super) Wrong);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
     Server(ServerFault),
-    Panic { point: String, turn: u64 },
-    Crash(Crash),
-    Pause(Pause),
-    Slow(Slow),
+    /// At this point of the run, the so many-th time.
+    Point {
+        point: String,
+        turn: u64,
+    },
+    Replica(Trouble),
 }
 
 /// What goes wrong in a run.
@@ -86,11 +90,11 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
     let random = Random::seeded(seed);
     let names: Vec<String> = (0..scenario.replicas()).map(|number| format!("replica-{number}")).collect();
     let within = steps.iter().map(|step| step.after).sum::<Duration>() + FAULTS_AFTER;
-    let (panics, troubles, server_faults) = match script.faults {
-        Faults::None => (Panics::default(), Troubles::default(), Vec::new()),
+    let (points, troubles, server_faults) = match script.faults {
+        Faults::None => (Points::default(), Vec::new(), Vec::new()),
         Faults::Seeded => {
-            let troubles = Troubles::seeded(&random, names.len(), within);
-            (Panics::seeded(&random.fork("panics")), troubles, Vec::new())
+            let troubles = trouble::seeded(&random, names.len(), within);
+            (Points::seeded(&random.fork("points")), troubles, Vec::new())
         }
         Faults::These(faults) => chosen(faults),
     };
@@ -100,23 +104,29 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
         Faults::Seeded => server.misbehave(Misbehaviour::Seeded(seed), &names),
         Faults::These(_) => server.misbehave(Misbehaviour::Replay(&server_faults), &names),
     }
-    let journal = Arc::new(Journal::new(clock, scenario.invariants(), panics, script.writes));
+    let journal = Arc::new(Journal::new(clock, scenario.invariants(), points, script.writes));
     if script.writes {
         journal.follow(&server);
     }
 
     let stop = CancellationToken::new();
     let replicas = names.iter().enumerate().map(|(number, name)| {
-        let crashes = troubles.crashes.iter().filter(move |crash| crash.replica == number).copied();
-        let pauses = troubles.pauses.iter().filter(|pause| pause.replica == number).copied().collect();
-        let rate = troubles.slow.iter().find(|slow| slow.replica == number).map(|slow| slow.rate);
-        let own = ProcessClock::new(clock, rate, pauses);
-        let replica = Replica { name, seed, clock, own, server: &server, journal: &journal, scenario };
+        let own = troubles.iter().filter(|trouble| trouble.replica == number);
+        let troubles: Vec<What> = own.map(|trouble| trouble.what).collect();
+        let crashes = troubles.iter().filter_map(|what| match what {
+            What::Crash(crash) => Some(*crash),
+            _ => None,
+        });
+        let crashes: Vec<Crash> = crashes.collect();
+        let own = ProcessClock::new(clock, &troubles);
+        let stalls = names.len() > 1;
+        let way = Way::new(&own, &troubles, stalls, random.fork(&format!("way of {name}")));
+        let replica = Replica { name, seed, clock, own, way, server: &server, journal: &journal, scenario };
         let stopped = stop.clone();
         let journal = &journal;
         async move {
             let pauses = stopped.run_until_cancelled(replica.own.tell_pauses(journal, name));
-            tokio::join!(biased; pauses, replica.live(crashes.collect(), stopped.clone()));
+            tokio::join!(biased; pauses, replica.live(crashes, stopped.clone()));
         }
     });
     let replicas = futures::future::join_all(replicas);
@@ -132,11 +142,8 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
         journal.write("FAULT", || "no more".to_owned());
         server.misbehave(Misbehaviour::None, &names);
         journal.calm();
-        let panics = journal.panics().into_iter().map(|(point, turn)| Wrong::Panic { point, turn });
-        let troubles = (troubles.crashes.iter().copied().map(Wrong::Crash))
-            .chain(troubles.pauses.iter().copied().map(Wrong::Pause))
-            .chain(troubles.slow.iter().copied().map(Wrong::Slow));
-        faults.extend(panics.chain(troubles).map(Fault));
+        let points = journal.went_wrong().into_iter().map(|(point, turn)| Wrong::Point { point, turn });
+        faults.extend(points.chain(troubles.iter().copied().map(Wrong::Replica)).map(Fault));
         let state = settle(scenario, &*server, &clock, script.expected, &journal).await;
         stop.cancel();
         (state, faults)
@@ -146,18 +153,16 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
     Run { state, violations, faults, requests: journal.requests(), lines: journal.close() }
 }
 
-fn chosen(faults: &[Fault]) -> (Panics, Troubles, Vec<ServerFault>) {
-    let (mut panics, mut troubles, mut server) = (Vec::new(), Troubles::default(), Vec::new());
+fn chosen(faults: &[Fault]) -> (Points, Vec<Trouble>, Vec<ServerFault>) {
+    let (mut points, mut troubles, mut server) = (Vec::new(), Vec::new(), Vec::new());
     for Fault(wrong) in faults {
         match wrong {
             Wrong::Server(fault) => server.push(fault.clone()),
-            Wrong::Panic { point, turn } => panics.push((point.clone(), *turn)),
-            Wrong::Crash(crash) => troubles.crashes.push(*crash),
-            Wrong::Pause(pause) => troubles.pauses.push(*pause),
-            Wrong::Slow(slow) => troubles.slow.push(*slow),
+            Wrong::Point { point, turn } => points.push((point.clone(), *turn)),
+            Wrong::Replica(trouble) => troubles.push(*trouble),
         }
     }
-    (Panics::these(panics), troubles, server)
+    (Points::these(points), troubles, server)
 }
 
 /// A replica: a coordinator, that crashes and is built anew.
@@ -167,6 +172,8 @@ struct Replica<'a> {
     clock: RuntimeClock,
     /// The clock of its process.
     own: ProcessClock,
+    /// Its way to the server.
+    way: Way,
     server: &'a Arc<dyn Server>,
     journal: &'a Arc<Journal>,
     scenario: &'a dyn Scenario,
@@ -214,8 +221,12 @@ impl Replica<'_> {
 
     fn coordinator(&self, life: usize) -> Coordinator {
         let client = self.server.client(self.name, Requests::new(self.name, self.journal));
-        let client = connection(client, &self.own, self.journal, self.name);
-        let lookout = Lookout { replica: self.name.to_owned(), journal: Arc::clone(self.journal) };
+        let client = self.way.client(client, self.journal, self.name);
+        let lookout = Lookout {
+            replica: self.name.to_owned(),
+            journal: Arc::clone(self.journal),
+            clock: Arc::new(self.own.clone()),
+        };
         let chance = Random::seeded(self.seed).fork(&format!("{} {life}", self.name));
         let builder = Coordinator::builder(client)
             .clock(self.own.clone())
@@ -254,7 +265,7 @@ async fn take(client: &Client, clock: &RuntimeClock, step: &Step, journal: &Jour
     journal.violated(USER, &format!("could not {} for minutes: {error}", step.write));
 }
 
-async fn attempt(client: &Client, write: &Write) -> Result<(), Error> {
+pub(super) async fn attempt(client: &Client, write: &Write) -> Result<(), Error> {
     let request = execute::request(write, USER).map_err(Error::BuildRequest)?;
     client.request_text(request).await.map(drop)
 }
@@ -295,12 +306,9 @@ impl Fault {
     pub fn sort(&self) -> &str {
         match &self.0 {
             Wrong::Server(fault) => &fault.sort,
-            Wrong::Panic { .. } => "an observer panics",
-            Wrong::Crash(Crash { gently: false, .. }) => "a replica crashes",
-            Wrong::Crash(Crash { gently: true, .. }) => "a replica is shut down",
-            Wrong::Pause(Pause { suspends: false, .. }) => "a replica is paused",
-            Wrong::Pause(Pause { suspends: true, .. }) => "a replica is suspended",
-            Wrong::Slow(_) => "a clock is slow",
+            Wrong::Point { point, .. } if point.ends_with(": panics") => "an observer panics",
+            Wrong::Point { .. } => "a replica stands still as it writes",
+            Wrong::Replica(trouble) => trouble.sort(),
         }
     }
 }
@@ -309,18 +317,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Wrong::Server(fault) => f.write_str(&fault.description),
-            Wrong::Panic { point, turn } => write!(f, "{point} (number {turn}): panics"),
-            Wrong::Crash(Crash { replica, at, down, gently }) => {
-                let how = if *gently { "is shut down" } else { "crashes" };
-                write!(f, "replica-{replica}: {how} after {at:?}, is back {down:?} later")
-            }
-            Wrong::Pause(Pause { replica, at, lasts, suspends }) => {
-                let how = if *suspends { "is suspended" } else { "is paused" };
-                write!(f, "replica-{replica}: {how} after {at:?} for {lasts:?}")
-            }
-            Wrong::Slow(Slow { replica, rate }) => {
-                write!(f, "replica-{replica}: its clock counts {rate} ms a second")
-            }
+            Wrong::Point { point, turn } => write!(f, "{point} (number {turn})"),
+            Wrong::Replica(trouble) => write!(f, "{trouble}"),
         }
     }
 }

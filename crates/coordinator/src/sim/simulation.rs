@@ -18,6 +18,7 @@ const SHRINK_RUNS_MAX: usize = 400;
 /// Plays a scenario by seeds.
 pub struct Simulation<S> {
     scenario: S,
+    shrink_runs_max: usize,
 }
 
 /// What came of a seed that did not fail.
@@ -71,7 +72,14 @@ impl AddAssign for Report {
 impl<S: Scenario> Simulation<S> {
     /// Simulates this scenario.
     pub fn new(scenario: S) -> Self {
-        Self { scenario }
+        Self { scenario, shrink_runs_max: SHRINK_RUNS_MAX }
+    }
+
+    /// Sets how many runs looking for the shortest way to a failure may take; with none, it is told as it was found.
+    #[must_use]
+    pub fn shrink_runs_max(mut self, runs: usize) -> Self {
+        self.shrink_runs_max = runs;
+        self
     }
 
     /// Plays one seed.
@@ -192,13 +200,14 @@ impl<S: Scenario> Simulation<S> {
     /// The shortest steps and faults found with which the seed still fails.
     fn shrunk(&self, seed: u64, steps: Vec<Step>, faults: Vec<Fault>) -> Box<Failure> {
         let drawn = faults.len();
-        let mut budget = SHRINK_RUNS_MAX;
+        let mut budget = self.shrink_runs_max;
         let fails = |steps: &[Step], faults: &[Fault]| {
             let judged = self.judge(seed, steps, Faults::These(faults), false);
             judged.map_or(true, |judged| !judged.reasons.is_empty())
         };
         // The same steps end the same without faults: that is played once.
-        let with_less = |steps: &[Step], faults: Vec<Fault>, budget: &mut usize| match self.calm(seed, steps) {
+        let with_less = |steps: &[Step], faults: Vec<Fault>, budget: &mut usize| match self.calm(seed, steps)
+        {
             Ok(calm) => shrink(faults, budget, |faults| {
                 let judged = self.judge_beside(&calm, seed, steps, Faults::These(faults), false);
                 judged.map_or(true, |judged| !judged.reasons.is_empty())
@@ -207,7 +216,7 @@ impl<S: Scenario> Simulation<S> {
         };
         let (mut steps, mut faults) = (steps, faults);
         // Only if the list of what went wrong brings it about, which it does unless the server forgets.
-        if fails(&steps, &faults) {
+        if budget > 0 && fails(&steps, &faults) {
             faults = with_less(&steps, faults, &mut budget);
             steps = shrink(steps, &mut budget, |steps| fails(steps, &faults));
             faults = with_less(&steps, faults, &mut budget);
@@ -221,7 +230,7 @@ impl<S: Scenario> Simulation<S> {
             Err(failure) => return failure,
         };
         let failure = self.failure(seed, reasons, steps, faults);
-        let runs = SHRINK_RUNS_MAX - budget;
+        let runs = self.shrink_runs_max - budget;
         Box::new(Failure { faults_drawn: drawn, runs, journal, ..failure })
     }
 }

@@ -34,8 +34,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 use xebec_coordinator::{
-    BoxError, Event, EventRecord, Index, Key, Observer, ObserverSpec, Plan, Right, View, Watch, Write,
-    reference_to,
+    BoxError, Column, Event, EventRecord, Index, Key, LabelSelector, Metric, Observer, ObserverSpec, Plan,
+    Right, Setting, Severity, View, Watch, Write, reference_to,
 };
 
 use contents::{Contents, Hashes, Missing};
@@ -58,6 +58,34 @@ pub const CONFIG_HASH: &str = "reload.xebec.dev/config-hash";
 const FIELD_MANAGER: &str = "xebec-reload";
 /// By this index the Deployments are found that use a source.
 const USES: &str = "uses";
+/// The reasons of its Events.
+const RELOADED: &str = "Reloaded";
+const RELOAD_HELD: &str = "ReloadHeld";
+/// Which Deployments it serves.
+pub const SELECTOR: Setting<LabelSelector> = Setting::selector(
+    "selector",
+    "Serve only Deployments whose labels this selects, of those that opt in; all by default.",
+);
+/// What its users have to know.
+const DETAILS: &str = "\
+A Deployment opts in with the annotation `reload.xebec.dev/auto: \"true\"`, or with that of Wave \
+(`wave.pusher.com/update-on-config-change`) or Reloader (`reloader.stakater.com/auto`); `reload.xebec.dev/auto: \"false\"` \
+opts it out. What counts is the content, keys and values, of the ConfigMaps and Secrets that its containers and volumes \
+use: single keys where single keys are used.
+
+It writes `reload.xebec.dev/observed-hashes` to the Deployment, what the configuration was when it last looked, and, to \
+roll out, `reload.xebec.dev/config-hash` to the Pod template, both in one server-side apply: one rollout for each change, \
+whatever happens while xebec is down. While something that must be there is missing, nothing is rolled out, and \
+`reload.xebec.dev/held` says for what it waits.";
+const STATES: &str =
+    "`new`: not looked at yet; `observed`: no change so far; `rolled out`; `held`: something is missing.";
+const LAST: &str = "How long ago that was written: that it was rolled out, held or observed.";
+/// What it counts: a rollout by what has changed, and how many Deployments wait.
+const CHANGED: &[&str] = &["ConfigMap", "Secret", "both", "unknown"];
+const ROLLOUTS: Metric =
+    Metric::counter("rollouts_total", "Rollouts by what had changed.").label("changed", CHANGED);
+const HELD_BACK: Metric =
+    Metric::gauge("held", "Deployments that wait for something that must be there and is missing.");
 /// How many names of changed keys are told at most.
 const KEYS_TOLD_MAX: usize = 20;
 
@@ -96,10 +124,8 @@ pub struct ConfigChanged {
 }
 
 /// Rolls out Deployments whose ConfigMaps or Secrets have changed.
-#[derive(Debug, Default)]
-pub struct Reload {
-    seen: Seen,
-}
+#[derive(Clone, Copy, Debug)]
+pub struct Reload;
 
 impl Observer for Reload {
     fn spec(&self) -> ObserverSpec {
@@ -114,6 +140,24 @@ impl Observer for Reload {
             .watch(Watch::of::<Secret>())
             .index(uses)
             .right(Right::to::<Deployment>(&["patch"]))
+            .details(DETAILS)
+            .option(&SELECTOR)
+            .column(Column::new("STATE", STATES, state))
+            .column(Column::new("WAITS FOR", "What is missing, so that it is held.", held))
+            .column(Column::last_written("LAST", LAST, FIELD_MANAGER))
+            .metric(&ROLLOUTS)
+            .metric(&HELD_BACK)
+            .records(
+                Severity::Normal,
+                RELOADED,
+                "A Deployment was rolled out: which keys of what have changed.",
+            )
+            .records(
+                Severity::Warning,
+                RELOAD_HELD,
+                "A Deployment waits for something that must be there and is missing.",
+            )
+            .emits::<Reloaded>("A Deployment was rolled out.")
             .concurrency(8)
             .reports_as(FIELD_MANAGER)
     }
@@ -121,9 +165,6 @@ impl Observer for Reload {
     fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
         let key = event.key();
         if key.is::<Deployment>() {
-            if event.is_deleted() {
-                self.seen.forget(key);
-            }
             return vec![key.clone()];
         }
         let kind = if key.is::<Secret>() { SourceKind::Secret } else { SourceKind::ConfigMap };
@@ -135,18 +176,20 @@ impl Observer for Reload {
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         let mut plan = Plan::new();
         let Some(deployment) = view.get_key::<Deployment>(key)? else { return Ok(plan) };
-        if !opting::is_in(&deployment) || deployment.metadata.deletion_timestamp.is_some() {
+        if !is_served(&deployment, view) || deployment.metadata.deletion_timestamp.is_some() {
             return Ok(plan);
         }
+        let seen = view.remembered::<Seen>().cloned().unwrap_or_default();
         let state = State::of(&deployment);
         let uses = uses_of(&deployment);
         let contents = match Contents::of(&uses, key.namespace().unwrap_or_default(), view)? {
             Ok(contents) => contents,
             Err(Missing(what)) => {
+                plan.remember(seen).measure(&HELD_BACK, &[], 1.0);
                 if state.held.as_ref() != Some(&what) {
                     plan.write(State { held: Some(what.clone()), ..state }.apply(key, &deployment)?);
                     let note = format!("waits for {what}, which is missing");
-                    let record = EventRecord::warning(reference_to(&deployment), "ReloadHeld", note);
+                    let record = EventRecord::warning(reference_to(&deployment), RELOAD_HELD, note);
                     plan.record(record.action("Reload"));
                 }
                 return Ok(plan);
@@ -154,7 +197,8 @@ impl Observer for Reload {
         };
         let hashes = &contents.hashes;
         let total = hashes.total();
-        self.seen.remember(key, &uses, &contents, state.observed.as_ref());
+        let seen = seen.with(&uses, &contents, state.observed.as_ref());
+        plan.remember(seen.clone());
         let rolls_out = match (&state.observed, &state.config_hash) {
             (Some(observed), _) => !hashes.changed_since(observed, &uses).is_empty(),
             // The template tells for what it was rolled out, where somebody has removed what the Deployment told.
@@ -169,35 +213,27 @@ impl Observer for Reload {
         plan.write(wanted.apply(key, &deployment)?);
         if rolls_out {
             let changes = match &state.observed {
-                Some(observed) => self.changes(key, &contents, observed, &uses),
+                Some(observed) => changes(&seen, &contents, observed, &uses),
                 None => Vec::new(),
             };
-            let record = EventRecord::normal(reference_to(&deployment), "Reloaded", note(&changes));
-            plan.record(record.action("Reload"));
+            let record = EventRecord::normal(reference_to(&deployment), RELOADED, note(&changes));
+            plan.record(record.action("Reload")).count(&ROLLOUTS, &[changed(&changes)]);
             plan.emit(Reloaded { workload: key.clone(), changes });
         }
         Ok(plan)
     }
 }
 
-impl Reload {
-    /// What has changed since `observed`.
-    fn changes(
-        &self,
-        workload: &Key,
-        contents: &Contents,
-        observed: &Hashes,
-        uses: &Uses,
-    ) -> Vec<ConfigChanged> {
-        let keys = |source: &Source| {
-            let before = observed.get(source, uses.get(source)?)?;
-            self.seen.changed_keys(workload, source, before, contents.keys.get(source)?)
-        };
-        let sources = contents.hashes.changed_since(observed, uses).into_iter();
-        sources
-            .map(|source| ConfigChanged { source: source.clone(), keys: keys(source).unwrap_or_default() })
-            .collect()
-    }
+/// What has changed since `observed`.
+fn changes(seen: &Seen, contents: &Contents, observed: &Hashes, uses: &Uses) -> Vec<ConfigChanged> {
+    let keys = |source: &Source| {
+        let before = observed.get(source, uses.get(source)?)?;
+        seen.changed_keys(source, before, contents.keys.get(source)?)
+    };
+    let sources = contents.hashes.changed_since(observed, uses).into_iter();
+    sources
+        .map(|source| ConfigChanged { source: source.clone(), keys: keys(source).unwrap_or_default() })
+        .collect()
 }
 
 /// What our annotations say of a Deployment.
@@ -253,6 +289,39 @@ fn uses_of(deployment: &Deployment) -> Uses {
 
 fn index_value(namespace: &str, source: &Source) -> String {
     format!("{} {namespace}/{}", source.kind.as_str(), source.name)
+}
+
+/// Which kinds of sources have changed, as metrics tell it.
+fn changed(changes: &[ConfigChanged]) -> &'static str {
+    let has = |kind| changes.iter().any(|change| change.source.kind == kind);
+    match (has(SourceKind::ConfigMap), has(SourceKind::Secret)) {
+        (true, true) => "both",
+        (true, false) => SourceKind::ConfigMap.as_str(),
+        (false, true) => SourceKind::Secret.as_str(),
+        (false, false) => "unknown",
+    }
+}
+
+/// Whether a Deployment is to be rolled out when its configuration changes, by its own word and by ours.
+fn is_served(deployment: &Deployment, view: &View) -> bool {
+    let labels = deployment.metadata.labels.iter().flatten().map(|(name, value)| (&**name, &**value));
+    opting::is_in(deployment) && view.option(&SELECTOR).selects(labels)
+}
+
+fn state(deployment: &Deployment, view: &View) -> String {
+    let state = State::of(deployment);
+    let text = match (is_served(deployment, view), state.held, state.config_hash, state.observed) {
+        (false, ..) => "",
+        (true, Some(_), ..) => "held",
+        (true, None, Some(_), _) => "rolled out",
+        (true, None, None, Some(_)) => "observed",
+        (true, None, None, None) => "new",
+    };
+    text.to_owned()
+}
+
+fn held(deployment: &Deployment, view: &View) -> String {
+    State::of(deployment).held.filter(|_| is_served(deployment, view)).unwrap_or_default()
 }
 
 /// What people are told of a rollout.

@@ -3,10 +3,7 @@
 //! It goes by hashes, not by events: whatever order plans and changes come in, the keys that are told are those in
 //! which the content that a Deployment was last rolled out for differs from that of now.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-
-use parking_lot::Mutex;
-use xebec_coordinator::Key;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::contents::{Contents, Hashes, KeyHashes};
 use super::uses::{Source, Uses};
@@ -15,9 +12,9 @@ use super::uses::{Source, Uses};
 /// may be behind our own write.
 const REMEMBERED_MAX: usize = 3;
 
-/// The contents seen of each workload's sources.
-#[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<HashMap<Key, BTreeMap<Source, VecDeque<Version>>>>);
+/// The contents seen of a workload's sources: what is remembered between its plans.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen(BTreeMap<Source, VecDeque<Version>>);
 
 /// One content of a source.
 #[derive(Clone, Debug)]
@@ -27,21 +24,13 @@ struct Version {
 }
 
 impl Seen {
-    /// Remembers what is there now, and what a workload was last rolled out for, if that was seen.
-    pub(super) fn remember(
-        &self,
-        workload: &Key,
-        uses: &Uses,
-        contents: &Contents,
-        observed: Option<&Hashes>,
-    ) {
-        let mut seen = self.0.lock();
-        let mut before = seen.remove(workload).unwrap_or_default();
+    /// The same with what is there now, and what the workload was last rolled out for, if that was seen.
+    pub(super) fn with(mut self, uses: &Uses, contents: &Contents, observed: Option<&Hashes>) -> Self {
         let mut sources = BTreeMap::new();
         for (source, keys) in &contents.keys {
             let Some(used) = uses.get(source) else { continue };
             let Some(hash) = contents.hashes.get(source, used) else { continue };
-            let mut versions = before.remove(source).unwrap_or_default();
+            let mut versions = self.0.remove(source).unwrap_or_default();
             versions.retain(|version| version.hash != hash);
             versions.push_back(Version { hash: hash.to_owned(), keys: keys.clone() });
             let needed = observed.and_then(|observed| observed.get(source, used));
@@ -51,25 +40,18 @@ impl Seen {
             }
             sources.insert(source.clone(), versions);
         }
-        seen.insert(workload.clone(), sources);
-    }
-
-    /// Forgets a workload that is gone.
-    pub(super) fn forget(&self, workload: &Key) {
-        self.0.lock().remove(workload);
+        Self(sources)
     }
 
     /// The names of the keys in which a content that was seen, by its hash, differs from `now`. None if it was not
     /// seen.
     pub(super) fn changed_keys(
         &self,
-        workload: &Key,
         source: &Source,
         hash: &str,
         now: &KeyHashes,
     ) -> Option<BTreeSet<String>> {
-        let seen = self.0.lock();
-        let old = &seen.get(workload)?.get(source)?.iter().find(|version| version.hash == hash)?.keys;
+        let old = &self.0.get(source)?.iter().find(|version| version.hash == hash)?.keys;
         let keys = old.keys().chain(now.keys());
         Some(keys.filter(|key| old.get(*key) != now.get(*key)).cloned().collect())
     }

@@ -64,6 +64,49 @@ fn metrics_probes_and_status_are_served() {
 }
 
 #[test]
+fn why_asks_the_running_process_too() {
+    let (cluster, address) = monitored();
+    cluster.kubectl.run("apply -f examples/webapp");
+    let observed = "{.metadata.annotations.reload\\.xebec\\.dev/observed-hashes}";
+    cluster.kubectl.run(&format!("wait --for=jsonpath='{observed}' deployment/webapp --timeout 60s"));
+    let path = "/why?observer=reload&object=deployments.apps%2Fdefault/webapp";
+    // Its write is seen before it has noted that it is done.
+    let noted = (0..10_000).map(|_| get(address, path)).find(|answer| answer.contains("\"writes\":"));
+    let answer = noted.expect("it was served");
+    assert!(answer.contains("application/json") && answer.contains("\"failures\":0"), "{answer}");
+    let asked = |more: &[&str]| {
+        let address = address.to_string();
+        let arguments = ["reload", "why", "deployment/default/webapp", "--address", &address];
+        let arguments: Vec<&str> = arguments.iter().chain(more).copied().collect();
+        let output = cluster.kubectl.prepare(&mut xebec(&arguments)).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = asked(&[]);
+    for part in ["would:", "running:", &format!("running, as {address} tells"), "served last:", "waits:"] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    let value: Value = serde_json::from_str(&asked(&["-o", "json"])).unwrap();
+    assert_eq!(value["running"]["object"], "Deployment.apps default/webapp");
+    assert!(value["running"]["woken"]["by"].is_string() && value["running"]["served"]["error"].is_null());
+
+    for (path, code, reason) in [
+        ("/why", 400, "ask for /why?observer=NAME"),
+        ("/why?observer=reload&object=pod/default/web", 400, "reload watches no"),
+        ("/why?observer=sail&object=deployment/a/b", 404, "no observer named sail runs here"),
+    ] {
+        let answer = get(address, path);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {code}")) && answer.contains(reason),
+            "{path}: {answer}"
+        );
+    }
+    let elsewhere = ["reload", "why", "deployment/default/webapp", "--address", "127.0.0.1:1"];
+    let output = cluster.kubectl.prepare(&mut xebec(&elsewhere)).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("unknown: 127.0.0.1:1 does not tell"), "{text}");
+}
+
+#[test]
 fn the_port_of_metrics_takes_no_more_than_it_must() {
     let (_cluster, address) = monitored();
     let head = sent(address, b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -54,9 +54,21 @@ fn the_manifests_apply_and_their_rights_suffice_for_a_reload() {
     observers.line("word of the reload", |line| line.contains("default/webapp rolled out"));
     let mut told = kubectl.start("get events --watch --field-selector reason=Reloaded");
     told.line("the Event", |line| line.contains("deployment/webapp"));
+    // By the API of Events, to which alone there are rights.
+    let events =
+        "get events.events.k8s.io -o 'jsonpath={.items[?(@.reason==\"Reloaded\")].reportingController}'";
+    assert_eq!(kubectl.run(events), "xebec-reload");
+    let rules = kubectl.run("get clusterrole crew:xebec -o 'jsonpath={.rules[*].resources}'");
+    assert!(rules.contains("events"), "{rules}");
     assert!(!observers.said().contains("orbidden"), "{}", observers.said());
+    let rows = asked(&account, &["reload", "list"]);
+    let row: Vec<&str> = rows.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!(row[..4], ["default", "webapp", "rolled", "out"], "{rows}");
+    assert!(row[4].ends_with('s'), "not how long ago that was: {rows}");
     // The rights are no more than those.
-    for refused in ["delete deployment webapp", "create configmap mine", "get leases", "get pods"] {
+    for refused in
+        ["delete deployment webapp", "create configmap mine", "get leases", "get pods", "get events"]
+    {
         let said = account.said(refused);
         assert!(said.code != 0 && said.err.contains("orbidden"), "{refused}: {said:?}");
     }
@@ -75,7 +87,7 @@ fn plans_and_reasons_are_printed_and_nothing_is_written() {
     };
     let before = versions();
     let text = asked(kubectl, &["reload", "plan"]);
-    assert!(text.contains("patch Deployment.apps default/webapp (apply)"), "{text}");
+    assert!(text.contains("apply Deployment.apps default/webapp"), "{text}");
     assert!(text.ends_with("Nothing was written.\n"), "{text}");
     assert_eq!(asked(kubectl, &["run", "--dry-run"]), text);
     let plans: Value = serde_json::from_str(&asked(kubectl, &["run", "--dry-run", "-o", "json"])).unwrap();
@@ -90,10 +102,23 @@ fn plans_and_reasons_are_printed_and_nothing_is_written() {
     assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), plans);
 
     let why = asked(kubectl, &["reload", "why", "deployment/default/webapp"]);
-    for part in ["woken by:", "ConfigMap default/webapp-config", "Secret default/webapp-database", "(apply)"]
-    {
+    for part in ["woken by:", "ConfigMap default/webapp-config", "Secret default/webapp-database", "apply "] {
         assert!(why.contains(part), "no {part} in {why}");
     }
+    let rows = asked(kubectl, &["reload", "list"]);
+    let heading: Vec<&str> = rows.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(heading, ["NAMESPACE", "NAME", "STATE", "WAITS", "FOR", "LAST"]);
+    assert!(rows.contains("default     webapp   new"), "{rows}");
+    let rows: Value = serde_json::from_str(&asked(kubectl, &["reload", "list", "-o", "json"])).unwrap();
+    assert_eq!(rows["items"][0]["columns"]["STATE"], "new");
+    assert_eq!(
+        asked(kubectl, &["reload", "list", "--reload.selector", "tier"]),
+        "reload serves nothing here.\n"
+    );
+    let none = asked(kubectl, &["reload", "plan", "--reload.selector", "tier=none"]);
+    assert!(none.starts_with("0 of "), "{none}");
+    let some = ["run", "--dry-run", "--reload.selector", "app.kubernetes.io/name in (webapp), !tier"];
+    assert_eq!(asked(kubectl, &some).lines().count(), text.lines().count());
     let absent = asked(kubectl, &["reload", "why", "deployment/default/absent", "-o", "json"]);
     let absent: Value = serde_json::from_str(&absent).unwrap();
     assert_eq!(

@@ -1,12 +1,14 @@
 //! `cargo run -p xebec-examples --bin audit`: prints a line of JSON for every role that is given or taken away.
 
 use std::io::Write;
+use std::process::ExitCode;
 
 use tokio::sync::mpsc;
-use xebec_examples::{audit, run::run};
+use xebec_coordinator::operator;
+use xebec_examples::audit;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let (sender, mut lines) = mpsc::channel(1);
     // A thread of its own: whoever reads the output may be slow.
     std::thread::spawn(move || {
@@ -17,5 +19,5 @@ async fn main() -> anyhow::Result<()> {
             }
         }
     });
-    run("audit", Vec::new(), async |coordinator| Ok(audit::add(coordinator, sender)?)).await
+    operator::run("audit", |coordinator| audit::add(coordinator, sender)).await
 }

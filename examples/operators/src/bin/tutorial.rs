@@ -1,12 +1,12 @@
 //! The last step of docs/tutorial.md: with a finalizer, replicas and tests.
 
+use std::process::ExitCode;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use xebec_coordinator::{
-    BoxError, Coordinator, Election, Event, Key, Object, Observer, ObserverSpec, Plan, Right, View, Watch,
-    Write, owned_by,
+    BoxError, Event, Key, Object, Observer, ObserverSpec, Plan, Right, View, Watch, Write, operator, owned_by,
 };
 
 const DIRECTORY: &str = "kube-public";
@@ -21,21 +21,6 @@ fn entry_of(key: &Key) -> Key {
     Key::new::<ConfigMap>(DIRECTORY, &name)
 }
 
-/// Undoes all that was done for a Deployment.
-fn hide(key: &Key, view: &View) -> Plan {
-    let mut plan = Plan::new();
-    if view.object(&entry_of(key)).is_some() {
-        plan.delete(entry_of(key));
-    }
-    let service = view.typed::<Service>().get(key.namespace(), key.name());
-    if let Some(service) =
-        service.filter(|service| service.controller().is_some_and(|by| *by.name == *key.name()))
-    {
-        plan.write(Write::delete_object(service));
-    }
-    plan
-}
-
 impl Observer for Exposer {
     fn spec(&self) -> ObserverSpec {
         ObserverSpec::new("exposer", "gives each Deployment labelled expose=PORT a Service and an entry")
@@ -45,6 +30,7 @@ impl Observer for Exposer {
             .right(Right::to::<Service>(&["create", "patch", "delete"]))
             .right(Right::to::<ConfigMap>(&["create", "patch", "delete"]))
             .finalizer("exposer.example.com/directory")
+            .finalizes_only(|deployment| deployment.label("expose").is_some())
     }
 
     fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
@@ -60,9 +46,7 @@ impl Observer for Exposer {
     fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
         let Some(deployment) = view.get_key::<Deployment>(key)? else { return Ok(Plan::new()) };
         let Some(port) = deployment.metadata.labels.as_ref().and_then(|labels| labels.get("expose")) else {
-            let mut plan = hide(key, view);
-            plan.release_finalizer();
-            return Ok(plan);
+            return Ok(Plan::new());
         };
         let port: u16 = port.parse()?;
         let pods = deployment.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
@@ -80,24 +64,21 @@ impl Observer for Exposer {
         Ok(plan)
     }
 
-    fn finalize(&self, key: &Key, _object: &Object, view: &View) -> Result<Plan, BoxError> {
-        Ok(hide(key, view))
+    fn finalize(&self, key: &Key, deployment: &Object, view: &View) -> Result<Plan, BoxError> {
+        let mut plan = Plan::new();
+        if view.object(&entry_of(key)).is_some() {
+            plan.delete(entry_of(key));
+        }
+        for service in view.typed::<Service>().controlled_by(deployment.uid()) {
+            plan.write(Write::delete_object(&service));
+        }
+        Ok(plan)
     }
 }
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    let client = kube::Client::try_default().await?;
-    let election = Election::new(client.default_namespace(), "exposer");
-    let coordinator = Coordinator::builder(client).instance("exposer").election(election).build();
-    coordinator.observe(Exposer)?;
-    let shutdown = CancellationToken::new();
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        tokio::signal::ctrl_c().await.ok();
-        stop.cancel();
-    });
-    Ok(coordinator.run(shutdown).await?)
+async fn main() -> ExitCode {
+    operator::run("exposer", |coordinator| coordinator.observe(Exposer)).await
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The first step of docs/tutorial.md: an operator in 30 lines.
 
+use std::process::ExitCode;
+
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use xebec_coordinator::{
-    BoxError, Coordinator, Key, Observer, ObserverSpec, Plan, Right, View, Watch, owned_by,
+    BoxError, Key, Observer, ObserverSpec, Plan, Right, View, Watch, operator, owned_by,
 };
 
 struct Exposer;
@@ -32,8 +33,6 @@ impl Observer for Exposer {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    let coordinator = Coordinator::new(kube::Client::try_default().await?);
-    coordinator.observe(Exposer)?;
-    Ok(coordinator.run(CancellationToken::new()).await?)
+async fn main() -> ExitCode {
+    operator::run("exposer", |coordinator| coordinator.observe(Exposer)).await
 }

@@ -25,7 +25,7 @@ impl Scenario for Reloads {
     }
 
     fn observe(&self, coordinator: &Coordinator) -> Result<(), AddError> {
-        coordinator.observe(Reload::default())
+        coordinator.observe(Reload)
     }
 
     fn steps(&self, random: &Random) -> Vec<Step> {

@@ -1,11 +1,15 @@
 //! Several replicas of one coordinator: one leads, or all share out the keys by namespace.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 use xebec_coordinator::sim::{Invariant, Scenario, Server, Step, invariants};
-use xebec_coordinator::{AddError, Builder, Coordinator, Election, Key, Random, Sharding, Write};
+use xebec_coordinator::{
+    AddError, BoxError, Builder, Coordinator, Election, Event, Key, Observer, ObserverSpec, Plan, Random,
+    Sharding, View, Write,
+};
 
 use super::copies::{Copy, ORIGINAL, copy_of};
 use super::tickets::Issue;
@@ -49,7 +53,7 @@ impl Scenario for Elected {
     }
 
     fn invariants(&self) -> Vec<Invariant> {
-        invariants_of(|_| String::new())
+        invariants_of(|_| Key::new::<ConfigMap>(None, "any"))
     }
 
     fn normalize(&self, object: &mut Value) -> bool {
@@ -83,7 +87,7 @@ impl Scenario for Sharded {
     }
 
     fn invariants(&self) -> Vec<Invariant> {
-        invariants_of(|namespace| namespace.unwrap_or_default().to_owned())
+        invariants_of(|namespace| Key::new::<ConfigMap>(namespace, "any"))
     }
 
     fn normalize(&self, object: &mut Value) -> bool {
@@ -92,15 +96,33 @@ impl Scenario for Sharded {
 }
 
 fn observe(coordinator: &Coordinator) -> Result<(), AddError> {
-    coordinator.observe(Copy)?;
+    coordinator.observe(Hasty(Copy))?;
     coordinator.observe(Issue)
 }
 
-fn invariants_of(share: fn(Option<&str>) -> String) -> Vec<Invariant> {
+/// Gives up what takes longer than most answers: a write may so be under way that nobody waits for.
+struct Hasty<O>(O);
+
+impl<O: Observer> Observer for Hasty<O> {
+    fn spec(&self) -> ObserverSpec {
+        self.0.spec().hangs_after(Duration::from_secs(2))
+    }
+
+    fn wake(&self, event: &Event, view: &View) -> Vec<Key> {
+        self.0.wake(event, view)
+    }
+
+    fn plan(&self, key: &Key, view: &View) -> Result<Plan, BoxError> {
+        self.0.plan(key, view)
+    }
+}
+
+fn invariants_of(share: fn(Option<&str>) -> Key) -> Vec<Invariant> {
     vec![
         invariants::reads_own_writes(),
         invariants::serves_one_at_a_time(),
         invariants::has_one_owner(),
+        invariants::sees_what_others_wrote(),
         invariants::writes_only_what_it_serves(share),
     ]
 }

@@ -26,7 +26,9 @@ use serde_json::Value;
 pub use self::{
     custom::columns as custom_columns,
     json_path::{JsonPath, JsonPathError},
-    partial::{MetaVersion, partial_object_metadata, partial_object_metadata_list, shows_metadata_as_encoded},
+    partial::{
+        MetaVersion, partial_object_metadata, partial_object_metadata_list, shows_metadata_as_encoded,
+    },
     table::{IncludeObject, TableOptions, table_of_list, table_of_object},
 };
 use super::{Column, Conversion, Resource};

@@ -1,15 +1,22 @@
-//! How a running xebec tells how it fares, over plain HTTP: `/metrics`, `/healthz`, `/readyz`, and, to the same machine
-//! only, `/status`.
+//! How a coordinator tells how it fares, over plain HTTP: `/metrics`, `/healthz`, `/readyz`, and, to the same machine
+//! only, `/status` and `/why`.
 //!
 //! Bounded against whoever can connect: so many connections, each one request with a small head, no body, and so long.
+//! These bounds are of real time, whatever the coordinator's clock shows: who connects is not simulated.
 
-use std::{collections::VecDeque, convert::Infallible, net::SocketAddr, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
-use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Full, Limited};
-use hyper::{body::Incoming, client, server::conn::http1, service::service_fn};
+use http::{Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -17,9 +24,8 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use xebec_coordinator::Coordinator;
 
-use crate::{cli::MetricsAddress, status};
+use crate::Coordinator;
 
 /// How many connections there are at once; one more ends the oldest, so that silent ones keep out no probe.
 const CONNECTIONS_MAX: usize = 64;
@@ -30,38 +36,41 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long to wait where a connection cannot be accepted, for want of files.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// How large the answer is that `xebec status` takes.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
 
-/// A port that is listened on, not served yet.
+/// A port on which a coordinator tells how it fares; listened on, not served yet.
+///
+/// - `/metrics`: [`Coordinator::metrics`], as Prometheus reads it;
+/// - `/healthz`: 200, or 503 and [why the process should be restarted](crate::Status::unhealthy);
+/// - `/readyz`: 200, or 503 and [why not all observers are at work](crate::Status::unready);
+/// - `/status`: [`Coordinator::status`] as [JSON](crate::Status::to_value), only to the same machine or pod;
+/// - `/why?observer=NAME&object=KIND/NAMESPACE/NAME`: [`Coordinator::why`] of a key as [JSON](crate::Why::to_value), only to
+///   the same machine or pod.
+#[derive(Debug)]
 pub struct Monitoring {
     listener: TcpListener,
     address: SocketAddr,
 }
 
 impl Monitoring {
-    /// Listens; nowhere if that was asked for.
+    /// Listens on an address; port 0 takes a free one.
     ///
     /// # Errors
-    /// The port is taken.
-    pub async fn listen(address: MetricsAddress) -> Result<Option<Self>> {
-        let Some(address) = address.0 else { return Ok(None) };
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!(
-                "listen on {address} for metrics: choose another --metrics-address (port 0 takes a free one, `none` \
-                 serves none)"
-            )
-        })?;
-        let address = listener.local_addr().context("the address of the metrics")?;
-        Ok(Some(Self { listener, address }))
+    /// The address is taken, or not one of this machine.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
     }
 
-    /// Serves until `shutdown`, in a task of its own; returns the URL of the metrics.
-    pub fn serve(self, coordinator: &Coordinator, shutdown: &CancellationToken) -> String {
-        let url = format!("http://{}/metrics", self.address);
+    /// The address that is listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, in a task of its own.
+    pub fn serve(self, coordinator: &Coordinator, shutdown: &CancellationToken) {
         let (coordinator, shutdown) = (coordinator.clone(), shutdown.clone());
         tokio::spawn(async move { shutdown.run_until_cancelled(accept(self.listener, coordinator)).await });
-        url
     }
 }
 
@@ -90,7 +99,7 @@ async fn accept(listener: TcpListener, coordinator: Coordinator) {
 async fn serve(stream: TcpStream, peer: SocketAddr, coordinator: Coordinator) {
     let is_local = peer.ip().to_canonical().is_loopback();
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(request.method(), request.uri().path(), is_local, &coordinator);
+        let answer = answer(request.method(), request.uri(), is_local, &coordinator);
         std::future::ready(Ok::<_, Infallible>(answer))
     });
     let connection = http1::Builder::new()
@@ -106,8 +115,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, coordinator: Coordinator) {
     }
 }
 
-fn answer(method: &Method, path: &str, is_local: bool, coordinator: &Coordinator) -> Response<Full<Bytes>> {
-    if !["/metrics", "/healthz", "/readyz", "/status"].contains(&path) {
+fn answer(method: &Method, uri: &Uri, is_local: bool, coordinator: &Coordinator) -> Response<Full<Bytes>> {
+    let path = uri.path();
+    if !["/metrics", "/healthz", "/readyz", "/status", "/why"].contains(&path) {
         return text(StatusCode::NOT_FOUND, "not found\n".to_owned());
     }
     if ![Method::GET, Method::HEAD].contains(method) {
@@ -123,8 +133,36 @@ fn answer(method: &Method, path: &str, is_local: bool, coordinator: &Coordinator
         "/readyz" => verdict(&coordinator.status().unready()),
         // The errors in it name objects, which is no business of whoever may read metrics.
         _ if !is_local => text(StatusCode::FORBIDDEN, "only from the same machine\n".to_owned()),
-        _ => as_type(StatusCode::OK, "application/json", status::value(&coordinator.status()).to_string()),
+        "/status" => as_type(StatusCode::OK, "application/json", coordinator.status().to_value().to_string()),
+        _ => match why(uri.query().unwrap_or_default(), coordinator) {
+            Ok(why) => as_type(StatusCode::OK, "application/json", why),
+            Err((code, reason)) => text(code, format!("{reason}\n")),
+        },
     }
+}
+
+/// All there is to say about the key that a query names.
+fn why(query: &str, coordinator: &Coordinator) -> Result<String, (StatusCode, String)> {
+    let (mut observer, mut object) = (None, None);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "observer" => observer = Some(value),
+            "object" => object = Some(value),
+            _ => {}
+        }
+    }
+    let (Some(observer), Some(object)) = (observer, object) else {
+        let reason = "ask for /why?observer=NAME&object=KIND/NAMESPACE/NAME";
+        return Err((StatusCode::BAD_REQUEST, reason.to_owned()));
+    };
+    let spec = coordinator.specs().into_iter().find(|spec| spec.name == observer);
+    let spec =
+        spec.ok_or_else(|| (StatusCode::NOT_FOUND, format!("no observer named {observer} runs here")))?;
+    let key = spec.key(&object).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+    let panicked = |_| (StatusCode::INTERNAL_SERVER_ERROR, format!("{observer} panics planning for {key}"));
+    let why = catch_unwind(AssertUnwindSafe(|| coordinator.why(&observer, &key))).map_err(panicked)?;
+    let why = why.map_err(|error| (StatusCode::NOT_FOUND, error.to_string()))?;
+    Ok(why.to_value().to_string())
 }
 
 fn verdict(reasons: &[String]) -> Response<Full<Bytes>> {
@@ -145,27 +183,4 @@ fn as_type(code: StatusCode, media_type: &'static str, body: String) -> Response
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
     response
-}
-
-/// What a running xebec answers.
-///
-/// # Errors
-/// It does not, in time, or refuses.
-pub async fn get(address: SocketAddr, path: &str) -> Result<Bytes> {
-    let asking = async {
-        let stream = TcpStream::connect(address).await?;
-        let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let request =
-            Request::get(path).header(header::HOST, address.to_string()).body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await?;
-        let code = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!("read the answer: {error}"))?.to_bytes();
-        if !code.is_success() {
-            bail!("{code}: {}", crate::output::printable(String::from_utf8_lossy(&body).trim_end()));
-        }
-        Ok(body)
-    };
-    timeout(CONNECTION_TIME_MAX, asking).await.context("no answer in time")?
 }

@@ -1,4 +1,5 @@
-//! The API server of xebec, as a simulation needs it.
+//! The API server of xebec for [`coordinator::sim`](xebec_coordinator::sim), which knows none: what an operator's tests
+//! simulate against.
 
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
@@ -22,9 +23,8 @@ pub struct Simulated {
     fresh: u64,
 }
 
-/// Requests that a coordinator makes for its observers. An observer that waits for a read of its own hangs, if that is
-/// never answered.
-const LISTS: &[&str] = &["list", "watch"];
+/// Requests that read.
+const READS: &[&str] = &["get", "list", "watch"];
 /// Requests that may find that something has changed.
 const CONDITIONAL: &[&str] = &["update", "patch", "delete"];
 /// Requests that write.
@@ -39,7 +39,7 @@ const FAULTS: &[(&[&str], f64, Fault)] = &[
     (CONDITIONAL, 0.08, Fault::Refuse { code: 409 }),
     (WRITES, 0.06, Fault::LoseAnswer),
     (WRITES, 0.01, Fault::NeverAnswer),
-    (LISTS, 0.01, Fault::NeverAnswer),
+    (READS, 0.01, Fault::NeverAnswer),
     (WATCHES, 0.15, Fault::Refuse { code: 410 }),
     (ALL, 0.03, Fault::Refuse { code: 429 }),
     (ALL, 0.03, Fault::Refuse { code: 500 }),
@@ -50,12 +50,15 @@ const FAULTS: &[(&[&str], f64, Fault)] = &[
     (WATCHES, 0.05, Fault::Expire),
 ];
 
-/// What goes wrong with Leases beyond that: renewals that flap, most of them done though nobody is told.
+/// What goes wrong with Leases beyond that: renewals that flap, most of them done though nobody is told, some of them
+/// done when the Lease has long run out. (Other writes are done within what is left of a lease after the fence: later
+/// ones are out of reach of any lease that the server does not check.)
 const LEASES: &str = "leases.coordination.k8s.io";
 const LEASE_FAULTS: &[(&[&str], f64, Fault)] = &[
     (CONDITIONAL, 0.15, Fault::LoseAnswer),
     (CONDITIONAL, 0.1, Fault::Refuse { code: 500 }),
     (CONDITIONAL, 0.04, Fault::NeverAnswer),
+    (WRITES, 0.02, Fault::Delay { milliseconds: 25_000 }),
 ];
 
 /// Kubernetes Events, as the storage names them.

@@ -1,16 +1,20 @@
-//! How the program is ended: the first Ctrl-C (or SIGTERM) asks, the second insists.
+//! How a program is ended: the first Ctrl-C (or SIGTERM) asks, the second insists.
 
-use anyhow::{Context, Result};
+use std::io;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// The exit code of a process that a signal ended, as shells count it.
 const INTERRUPTED: i32 = 130;
 
-/// A token that is cancelled by the first signal; the second ends the process at once.
-pub fn shutdown() -> Result<CancellationToken> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+/// A token that is cancelled by the first SIGINT or SIGTERM; the second ends the process at once.
+///
+/// # Errors
+/// The signals cannot be listened for.
+pub fn shutdown_on_signals() -> io::Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
     tokio::spawn(async move {
