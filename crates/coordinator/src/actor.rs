@@ -314,7 +314,7 @@ impl Actor {
         while self.workers.len() < spec.concurrency.max(1) {
             let key = self.entry.desk.lock().next(spec.freshness == Freshness::Observer, now);
             let Some(key) = key else { return };
-            let Some(serving) = self.post.begin(&key) else {
+            let Some(serving) = self.post.begin(&key, &*self.runtime.clock) else {
                 self.forget(&key);
                 continue;
             };

@@ -79,7 +79,7 @@ async fn tell(
     let name = &entry.spec.name;
     let view = View::new(Arc::new(Tables::default()), runtime.clock.now());
     let serving = match &runtime.duty {
-        Some(duty) => duty.serve(None).unwrap_or_else(|| Serving::refused(duty)),
+        Some(duty) => duty.serve(None, &*runtime.clock).unwrap_or_else(|| Serving::refused(duty)),
         None => Serving::unlimited(),
     };
     let cx = Context::new(Arc::clone(runtime), Arc::clone(entry), None, view, serving.permit.clone());

@@ -253,16 +253,16 @@ impl<'v> Table<'v> {
 }
 
 impl Tables {
-    /// Where all slices are: the number of the kind, and the number among the kind's own.
-    pub(crate) fn slices(&self) -> impl Iterator<Item = (usize, usize)> {
-        let kinds = self.kinds.iter().enumerate();
-        kinds.flat_map(|(number, kind)| (0..kind.slices.len()).map(move |slice| (number, slice)))
-    }
-
     /// The object of a key, if its kind is watched and it is there.
     pub(crate) fn find(&self, key: &Key) -> Option<&Object> {
         let table = self.kinds.iter().find(|table| table.kind == *key.kind())?;
         Table(table).get(key.namespace(), key.name())
+    }
+
+    /// Where all slices are: the number of the kind, and the number among the kind's own.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = (usize, usize)> {
+        let kinds = self.kinds.iter().enumerate();
+        kinds.flat_map(|(number, kind)| (0..kind.slices.len()).map(move |slice| (number, slice)))
     }
 
     /// Empty tables for the kinds and indexes of a spec.
@@ -277,8 +277,7 @@ impl Tables {
             });
             kinds[position].slices.push(Slice { source: Arc::new(source), snapshot: Snapshot::default() });
         }
-        let kinds = kinds.into_iter().map(Arc::new).collect();
-        Self { kinds, options: spec.options.as_slice().into() }
+        Self { kinds: kinds.into_iter().map(Arc::new).collect(), options: spec.options.as_slice().into() }
     }
 }
 

@@ -103,6 +103,25 @@ async fn a_wrong_option_is_refused_and_nothing_changes() {
     run.stop().await;
 }
 
+#[tokio::test]
+async fn options_that_could_not_be_set_are_refused() {
+    const TOO_FEW: Setting<i64> = Setting::integer("times", "", (1, 9), None, 0);
+    const SHOUTED: Setting<bool> = Setting::boolean("LOUD", "", false);
+    for (setting, why) in [
+        (TOO_FEW.spec(), "its default is wrong: \"0\" is no whole number from 1 to 9"),
+        (SHOUTED.spec(), "names of options are lower case, digits and dashes"),
+        (WORD.spec(), "there is another of this name"),
+    ] {
+        let mut spec = greeting().spec();
+        spec.options.retain(|option| option.name != "times");
+        spec.options.push(setting.clone());
+        let coordinator = xebec_coordinator::Coordinator::new(Fake::new().client());
+        let error = coordinator.observe_as(spec, greeting()).unwrap_err().to_string();
+        let expected = format!("observer greeting cannot have the option {}: {why}", setting.name);
+        assert_eq!(error, expected);
+    }
+}
+
 #[test]
 #[should_panic(expected = "the observer's spec has no option word")]
 fn an_option_that_is_not_declared_is_a_bug() {

@@ -136,7 +136,8 @@ impl Duty {
         let changed = *inner.assignment != assignment || (broken && !inner.assignment.is_nothing());
         if changed {
             inner.assignment = Arc::new(assignment);
-            inner.version += 1;
+            // A term that began anew unseen is two changes: observers start over, as work of the old one has been dropped.
+            inner.version += if broken { 2 } else { 1 };
             self.changed.notify_waiters();
         }
         if !inner.overruns() {
@@ -222,9 +223,7 @@ impl Duty {
     /// Whether this replica may begin to serve a key now, and write for it.
     #[cfg(feature = "sim")]
     pub(crate) fn may_serve(&self, key: &Key, clock: &dyn Clock) -> bool {
-        let inner = self.inner.lock();
-        let is_open = inner.fence.is_some_and(|fence| !fence.is_over(Moment::now(clock)));
-        is_open && !inner.retired && inner.assignment.serves(key)
+        self.inner.lock().may_serve(Some(key), clock)
     }
 
     pub(crate) fn add_post(&self) -> u64 {
@@ -243,10 +242,11 @@ impl Duty {
         self.inner.lock().posts.remove(&post);
     }
 
-    /// Begins to serve a key, or something that is about none; none if that is not this replica's.
-    pub(crate) fn serve(self: &Arc<Self>, key: Option<&Key>) -> Option<Serving> {
+    /// Begins to serve a key, or something that is about none; none if that is not this replica's, or not any more: who
+    /// wakes from a pause may come here before it is known that the term is over.
+    pub(crate) fn serve(self: &Arc<Self>, key: Option<&Key>, clock: &dyn Clock) -> Option<Serving> {
         let mut inner = self.inner.lock();
-        if inner.retired || !stays(&inner.assignment, key) {
+        if !inner.may_serve(key, clock) {
             return None;
         }
         let ticket = Arc::new(Ticket { key: key.cloned(), revoked: CancellationToken::new() });
@@ -263,6 +263,11 @@ fn stays(assignment: &Assignment, key: Option<&Key>) -> bool {
 }
 
 impl Inner {
+    fn may_serve(&self, key: Option<&Key>, clock: &dyn Clock) -> bool {
+        let is_open = self.fence.is_some_and(|fence| !fence.is_over(Moment::now(clock)));
+        is_open && !self.retired && stays(&self.assignment, key)
+    }
+
     fn overruns(&self) -> bool {
         self.tickets.values().any(|ticket| self.retired || !stays(&self.assignment, ticket.key.as_ref()))
     }

@@ -11,7 +11,7 @@ use super::duty::{Duty, Serving};
 use super::shards::Assignment;
 use crate::feeds::Subscription;
 use crate::runtime::Runtime;
-use crate::{Key, ObserverSpec, idle};
+use crate::{Clock, Key, ObserverSpec, idle};
 
 /// Where an observer stands.
 pub(crate) struct Post(Option<Stand>);
@@ -137,10 +137,10 @@ impl Post {
     }
 
     /// Begins to serve a key; none if it is another's to serve.
-    pub(crate) fn begin(&self, key: &Key) -> Option<Serving> {
+    pub(crate) fn begin(&self, key: &Key, clock: &dyn Clock) -> Option<Serving> {
         match &self.0 {
             None => Some(Serving::unlimited()),
-            Some(stand) if stand.acting.serves(key) => stand.duty.serve(Some(key)),
+            Some(stand) if stand.acting.serves(key) => stand.duty.serve(Some(key), clock),
             Some(_) => None,
         }
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use proptest::prelude::*;
 
-use super::duty::Fence;
+use super::duty::{Duty, Fence};
 use super::machine::{Choice, Machine, Todo};
 use super::moment::Moment;
 use super::requests::{Answer, Failure, Lease, Outcome, Request};
@@ -339,6 +339,21 @@ fn a_term_counts_from_when_the_renewal_was_sent() {
     exchange(&mut machine, &mut server, true, 12.0, 12.0); // reads
     exchange(&mut machine, &mut server, true, 12.0, 22.0);
     assert!(machine.fence().is_none());
+}
+
+/// Work of the old term has been dropped, so that observers must begin anew, though what they may serve is the same.
+#[test]
+fn a_term_that_began_anew_unseen_is_a_new_beginning() {
+    let duty = Duty::new(Times::of(LEASE));
+    let fence = |seconds| Some(Fence { sent: at(seconds), lasts: Duration::from_secs(10) });
+    let version = |now, fence| {
+        duty.obey(at(now), Assignment::All, fence);
+        duty.assignment().0
+    };
+    let begun = version(0.0, fence(0.0));
+    assert_eq!(version(2.0, fence(2.0)), begun, "it is renewed");
+    // More than one change: see `Post::act`.
+    assert_eq!(version(12.5, fence(12.0)), begun + 2);
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use super::journal::VIOLATION;
 use super::{Fault, Step};
 
 /// How many lines of the journal are printed at most: the first and the last of them.
 const LINES_MAX: usize = 1000;
+/// How many lines are printed of what happened after the last violation: nobody reads on to find out why.
+const LINES_AFTER: usize = 5;
 
 /// Why a seed failed, and the shortest way there that was found. Print it.
 #[derive(Debug)]
@@ -44,9 +47,11 @@ impl fmt::Display for Failure {
             writeln!(f, "  {fault}")?;
         }
         writeln!(f, "\nwhat happened:")?;
+        let violated = self.journal.iter().rposition(|line| line.contains(VIOLATION));
+        let end = violated.map_or(self.journal.len(), |last| self.journal.len().min(last + 1 + LINES_AFTER));
         let half = LINES_MAX / 2;
-        let left_out = self.journal.len().saturating_sub(LINES_MAX);
-        for (number, line) in self.journal.iter().enumerate() {
+        let left_out = end.saturating_sub(LINES_MAX);
+        for (number, line) in self.journal[..end].iter().enumerate() {
             if left_out > 0 && (half..half + left_out).contains(&number) {
                 if number == half {
                     writeln!(f, "  … {left_out} lines …")?;
@@ -55,7 +60,8 @@ impl fmt::Display for Failure {
             }
             writeln!(f, "{line}")?;
         }
-        Ok(())
+        let after = self.journal.len() - end;
+        if after > 0 { writeln!(f, "  … {after} lines after that …") } else { Ok(()) }
     }
 }
 

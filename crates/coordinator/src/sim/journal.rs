@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
 use super::points::Points;
-use super::{RuntimeClock, START, Server};
+use super::{RuntimeClock, START, Server, wording};
 use crate::context::Trace;
 use crate::freshness::Expectation;
 use crate::leadership;
@@ -18,10 +18,14 @@ use crate::probe::Watcher;
 use crate::serve::{Outcome, panic_message};
 use crate::{Clock, Emission, Event, EventRecord, Key, Object, View, Write, WriteError};
 
+/// How the points end at which an observer panics.
+pub(super) const PANICS_HERE: &str = ": panics";
 /// What a panic on purpose says.
 const ON_PURPOSE: &str = "a panic on purpose";
 /// How often an observer panics when it is told of an event, and when it serves a key.
 const PANICS: f64 = 0.004;
+/// What a line of a journal says that tells of a violation.
+pub(super) const VIOLATION: &str = "VIOLATION: ";
 /// How many violations are kept.
 const VIOLATIONS_MAX: usize = 20;
 
@@ -247,7 +251,7 @@ impl Journal {
     }
 
     pub(super) fn violated(&self, replica: &str, violation: &str) {
-        self.write(replica, || format!("VIOLATION: {violation}"));
+        self.write(replica, || format!("{VIOLATION}{violation}"));
         let mut inner = self.inner.lock();
         if inner.violations.len() < VIOLATIONS_MAX {
             inner.violations.push(format!("{replica}: {violation}"));
@@ -264,7 +268,7 @@ impl Journal {
 
     /// Panics if that is what goes wrong here.
     fn may_panic(&self, point: impl FnOnce() -> String) {
-        if self.goes_wrong(&format!("{}: panics", point()), PANICS).is_some() {
+        if self.goes_wrong(&format!("{}{PANICS_HERE}", point()), PANICS).is_some() {
             resume_unwind(Box::new(ON_PURPOSE)); // quietly: the hook of panics is not called
         }
     }
@@ -338,7 +342,7 @@ impl Requests {
     where
         F: Future<Output = Response<B>>,
     {
-        let what = self.journal.count().then(|| format!("{} {}", request.method(), request.uri()));
+        let what = self.journal.count().then(|| wording::request(request.method(), request.uri()));
         let asked = self.journal.clock.now();
         let response = answer(request).await;
         if let Some(what) = what {

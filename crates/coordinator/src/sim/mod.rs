@@ -41,6 +41,7 @@ mod process;
 mod shrink;
 mod simulation;
 mod trouble;
+mod wording;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use kube::Client;
 use kube::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{Journal, Lookout, Moment, Requests};
+use super::journal::{Journal, Lookout, Moment, PANICS_HERE, Requests};
 use super::network::Way;
 use super::normal::State;
 use super::points::Points;
@@ -118,7 +118,7 @@ async fn run(scenario: &dyn Scenario, script: Script<'_>) -> Run {
             _ => None,
         });
         let crashes: Vec<Crash> = crashes.collect();
-        let own = ProcessClock::new(clock, &troubles);
+        let own = ProcessClock::new(clock, &troubles, random.fork(&format!("clock of {name}")));
         let stalls = names.len() > 1;
         let way = Way::new(&own, &troubles, stalls, random.fork(&format!("way of {name}")));
         let replica = Replica { name, seed, clock, own, way, server: &server, journal: &journal, scenario };
@@ -306,8 +306,8 @@ impl Fault {
     pub fn sort(&self) -> &str {
         match &self.0 {
             Wrong::Server(fault) => &fault.sort,
-            Wrong::Point { point, .. } if point.ends_with(": panics") => "an observer panics",
-            Wrong::Point { .. } => "a replica stands still as it writes",
+            Wrong::Point { point, .. } if point.ends_with(PANICS_HERE) => "an observer panics",
+            Wrong::Point { .. } => "a replica stands still before it knows of an answer",
             Wrong::Replica(trouble) => trouble.sort(),
         }
     }

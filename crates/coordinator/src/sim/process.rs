@@ -12,9 +12,11 @@ use parking_lot::Mutex;
 use super::journal::{Journal, Moment};
 use super::trouble::{Pause, What};
 use super::{RuntimeClock, START};
-use crate::Clock;
 use crate::clock::after;
+use crate::{Clock, Random};
 
+/// How long a process that wakes from a pause takes for each thing that it was at, at most: they come in any order.
+const WAKING_MAX: Duration = Duration::from_millis(30);
 /// How many thousandths of a second are a whole one.
 const WHOLE: u32 = 1000;
 
@@ -26,17 +28,23 @@ pub(super) struct ProcessClock {
     rate: u32,
     /// Apart from each other.
     pauses: Arc<Mutex<Vec<Pause>>>,
+    random: Random,
 }
 
 impl ProcessClock {
     /// The clock of a replica to which these things happen.
-    pub(super) fn new(base: RuntimeClock, troubles: &[What]) -> Self {
+    pub(super) fn new(base: RuntimeClock, troubles: &[What], random: Random) -> Self {
         let rates =
             troubles.iter().filter_map(|what| if let What::Slow(rate) = what { Some(*rate) } else { None });
         let pauses = troubles
             .iter()
             .filter_map(|what| if let What::Pause(pause) = what { Some(*pause) } else { None });
-        Self { base, rate: rates.last().unwrap_or(WHOLE), pauses: Arc::new(Mutex::new(pauses.collect())) }
+        Self {
+            base,
+            rate: rates.last().unwrap_or(WHOLE),
+            pauses: Arc::new(Mutex::new(pauses.collect())),
+            random,
+        }
     }
 
     /// For how long the run has lasted, by no clock of a process.
@@ -55,6 +63,7 @@ impl ProcessClock {
     pub(super) async fn awake(&self) {
         while let Some(end) = self.paused_until() {
             self.base.sleep_until(after(START, end)).await;
+            self.base.sleep(WAKING_MAX.mul_f64(self.random.fraction())).await;
         }
     }
 
@@ -151,7 +160,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_clock_goes_at_its_rate_and_stands_still_in_a_pause() {
         let base = RuntimeClock::new(START);
-        let clock = ProcessClock::new(base, &[What::Slow(500), pause(20, 10, true)]);
+        let clock = ProcessClock::new(base, &[What::Slow(500), pause(20, 10, true)], Random::seeded(1));
         let at = |clock: &ProcessClock| clock.now().duration_since(START).as_secs();
         let begin = clock.steady();
         let passed = |clock: &ProcessClock| clock.steady().saturating_sub(begin).as_secs();
