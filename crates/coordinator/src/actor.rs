@@ -194,10 +194,11 @@ impl Actor {
     async fn take_events(&mut self, now: Timestamp, again: bool) {
         let mut tables = Tables::clone(&self.tables);
         let (mut there, mut events) = (Vec::new(), Vec::new());
-        let slices = tables.kinds.iter_mut().flat_map(|kind| kind.slices.iter_mut());
-        for (end, slice) in self.ends.iter_mut().zip(slices) {
+        let mut is_new = again || self.took_over.is_some();
+        for (end, (kind, slice)) in self.ends.iter_mut().zip(self.tables.slices()) {
             let Some(taken) = end.subscription.take() else { continue };
-            slice.snapshot = taken.snapshot;
+            is_new = true;
+            Arc::make_mut(&mut tables.kinds[kind]).slices[slice].snapshot = taken.snapshot;
             if std::mem::take(&mut end.fresh) { &mut there } else { &mut events }.extend(taken.events);
             let gaps = taken.gaps.saturating_sub(std::mem::replace(&mut end.gaps, taken.gaps));
             if gaps > 0 {
@@ -212,6 +213,9 @@ impl Actor {
                     source
                 });
             }
+        }
+        if !is_new {
+            return;
         }
         let took_over = self.took_over.is_some();
         if let Some(inheritance) = self.took_over.take() {

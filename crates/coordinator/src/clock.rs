@@ -31,6 +31,44 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     }
 }
 
+/// A clock of another library, by what time it says it is and how it is waited for: for tests in which a cluster in memory
+/// and the coordinator go by one clock, that somebody moves on.
+pub fn clock_of<S>(
+    now: impl Fn() -> Timestamp + Send + Sync + 'static,
+    sleep_until: impl Fn(Timestamp) -> S + Send + Sync + 'static,
+) -> impl Clock
+where
+    S: Future<Output = ()> + Send + 'static,
+{
+    Functions { now, sleep_until }
+}
+
+struct Functions<N, U> {
+    now: N,
+    sleep_until: U,
+}
+
+impl<N, U, S> Clock for Functions<N, U>
+where
+    N: Fn() -> Timestamp + Send + Sync + 'static,
+    U: Fn(Timestamp) -> S + Send + Sync + 'static,
+    S: Future<Output = ()> + Send + 'static,
+{
+    fn now(&self) -> Timestamp {
+        (self.now)()
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
+        (self.sleep_until)(deadline).boxed()
+    }
+}
+
+impl<N: Fn() -> Timestamp, U> fmt::Debug for Functions<N, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a clock at {}", (self.now)())
+    }
+}
+
 /// `start` plus `duration`, at most the last representable time.
 pub(crate) fn after(start: Timestamp, duration: Duration) -> Timestamp {
     let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);

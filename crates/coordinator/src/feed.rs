@@ -52,6 +52,8 @@ struct Subscriber {
     inbox: Inbox,
     /// It has taken nothing yet; its first take is a snapshot.
     fresh: bool,
+    /// There is something that it has not taken: an event, a position, or objects packed.
+    changed: bool,
     signal: Arc<Notify>,
 }
 
@@ -171,7 +173,10 @@ impl Feed {
         }
         for object in hot {
             let packed = parser.packed(&object);
-            self.inner.lock().snapshot.exchange(&object, packed);
+            let mut inner = self.inner.lock();
+            inner.snapshot.exchange(&object, packed);
+            // Whoever takes something takes that, too; it is not worth a turn of its own.
+            inner.subscribers.values_mut().for_each(|subscriber| subscriber.changed = true);
         }
     }
 
@@ -241,7 +246,8 @@ impl Feed {
         let mut inner = self.inner.lock();
         change(&mut inner);
         // Bookmarks and states too: somebody may hold a key until a version is reached.
-        for subscriber in inner.subscribers.values() {
+        for subscriber in inner.subscribers.values_mut() {
+            subscriber.changed = true;
             subscriber.signal.notify_one();
         }
         drop(inner);
@@ -266,7 +272,7 @@ impl Feed {
         inner.next_subscriber += 1;
         let id = inner.next_subscriber;
         signal.notify_one();
-        inner.subscribers.insert(id, Subscriber { wants, inbox, fresh: true, signal });
+        inner.subscribers.insert(id, Subscriber { wants, inbox, fresh: true, changed: true, signal });
         self.want(&mut inner);
         id
     }
@@ -298,11 +304,14 @@ impl Feed {
         true
     }
 
-    /// What has happened since the last take; at first, everything there is.
+    /// What has happened since the last take; at first, everything there is. None if it is all as it was.
     pub(crate) fn take(&self, id: u64) -> Option<Taken> {
         let mut inner = self.inner.lock();
         let Inner { snapshot, subscribers, kept, .. } = &mut *inner;
         let subscriber = subscribers.get_mut(&id)?;
+        if !std::mem::take(&mut subscriber.changed) {
+            return None;
+        }
         if subscriber.fresh && kept.as_ref().is_some_and(|kept| !kept.includes(&subscriber.wants)) {
             // It begins when there is all that it wants.
             return Some(Taken { snapshot: Snapshot::default(), events: Vec::new(), gaps: 0, behind: false });
@@ -419,7 +428,8 @@ impl Feed {
         if progress != Progress::CaughtUp {
             edges.behind = Some(behind);
         }
-        if let Some(subscriber) = inner.subscribers.get(&id) {
+        if let Some(subscriber) = inner.subscribers.get_mut(&id) {
+            subscriber.changed = true;
             subscriber.signal.notify_one();
         }
         drop(inner);
@@ -504,6 +514,27 @@ mod tests {
         assert_eq!(feed.snapshot().len(), TRAINING_COUNT);
         assert_eq!(feed.snapshot().get(None, "pod-0").unwrap().resource_version(), "3");
         assert!(feed.take(id).unwrap().events.is_empty(), "it is no change");
+    }
+
+    #[test]
+    fn nothing_is_taken_where_nothing_is_new() {
+        let kind = Kind::named("", "v1", "Pod", "pods");
+        let source = Source { kind, namespace: None, labels: None, fields: None };
+        let feed = Feed::new(source, Arc::default());
+        let id = feed.subscribe(Detail::whole(), Delivery::Levels, Arc::default());
+        let (parser, _) = feed.begin_list();
+        feed.replace(Snapshot::default(), "1", &parser);
+        assert!(feed.take(id).is_some() && feed.take(id).is_none());
+        (0..TRAINING_COUNT).for_each(|name| feed.tell(line(&parser, name, 2)));
+        assert_eq!(feed.take(id).unwrap().events.len(), TRAINING_COUNT);
+        assert!(feed.take(id).is_none());
+        // A position is news to whoever waits for one, and packed objects are less to keep.
+        feed.tell(Line::Bookmark { resource_version: "9".to_owned(), ends_list: false });
+        assert_eq!(feed.take(id).unwrap().snapshot.position(), 9);
+        assert!(feed.take(id).is_none());
+        feed.cool();
+        let taken = feed.take(id).unwrap();
+        assert!(taken.events.is_empty() && taken.snapshot.iter().any(|object| !object.is_plain()));
     }
 
     #[test]

@@ -76,10 +76,9 @@ fn stage<'v>(spec: &ObserverSpec, key: &Key, view: &'v View) -> Result<Stage<'v>
     let has_it = object.finalizers()?.iter().any(|name| name == finalizer);
     let needs_it = || spec.finalizes.as_ref().is_none_or(|Needs(needs)| needs(object));
     Ok(match (object.is_terminating(), has_it) {
-        (true, true) => Stage::Ending(object),
-        (true, false) => Stage::Over,
         (false, true) if needs_it() => Stage::Held(object),
-        (false, true) => Stage::Ending(object),
+        (_, true) => Stage::Ending(object),
+        (true, false) => Stage::Over,
         (false, false) if needs_it() => Stage::Free(object),
         (false, false) => Stage::Plain,
     })

@@ -144,7 +144,7 @@ impl Expectation {
 }
 
 fn table_of<'v>(view: &'v Tables, key: &Key) -> Option<&'v KindTable> {
-    view.kinds.iter().find(|table| table.kind == *key.kind())
+    view.kinds.iter().map(|table| &**table).find(|table| table.kind == *key.kind())
 }
 
 fn find<'v>(kind: &'v KindTable, key: &Key) -> Option<&'v Object> {

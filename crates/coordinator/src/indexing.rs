@@ -40,7 +40,9 @@ impl Indexing {
             let Some(kind) = tables.kinds.iter_mut().find(|kind| kind.kind == *event.kind()) else {
                 continue;
             };
-            let Some((_, table)) = kind.indexes.iter_mut().find(|(name, _)| *name == index.name()) else {
+            let Some((_, table)) =
+                Arc::make_mut(kind).indexes.iter_mut().find(|(name, _)| *name == index.name())
+            else {
                 continue;
             };
             for value in values.remove(event.key()).into_iter().flatten() {

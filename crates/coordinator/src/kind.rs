@@ -160,7 +160,11 @@ fn scope_of<K: Resource>() -> Option<bool> {
 
 impl PartialEq for Kind {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.identity() == other.identity()
+        // Names differ most.
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.name() == other.name()
+                && self.group() == other.group()
+                && self.version() == other.version())
     }
 }
 

@@ -242,7 +242,7 @@ mod write;
 pub use async_trait::async_trait;
 
 pub use backoff::{Backoff, Random};
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock, clock_of};
 pub use column::{Column, Row};
 pub use conditions::{ConditionError, Conditions, Truth};
 pub use context::Context;

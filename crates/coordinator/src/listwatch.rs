@@ -360,8 +360,8 @@ impl Definition {
     async fn changed(&mut self) {
         loop {
             // Nothing waits for the events: what counts is what there is.
-            let taken = self.subscription.take();
-            let now = taken.and_then(|taken| taken.snapshot.get(None, &self.name).cloned());
+            drop(self.subscription.take());
+            let now = self.subscription.feed.snapshot().get(None, &self.name).cloned();
             let is_new = match (&now, &self.tried) {
                 (Some(now), Some(tried)) => !now.is_same_state(tried),
                 (now, _) => now.is_some(),

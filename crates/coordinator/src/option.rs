@@ -26,7 +26,7 @@ use crate::{LabelSelector, ObserverSpec, View};
 /// let spec = ObserverSpec::new("rotator", "restarts Pods").watch(Watch::of::<Pod>()).option(&QUIET);
 /// let spec = spec.set("quiet-window", "5m")?;
 /// let view = View::of(&spec, jiff::Timestamp::UNIX_EPOCH, []);
-/// assert_eq!(*view.option(&QUIET), Duration::from_secs(300));
+/// assert_eq!(*view.option(&QUIET), Duration::from_mins(5));
 ///
 /// let error = spec.set("quiet-window", "soon").unwrap_err();
 /// assert_eq!(
@@ -117,6 +117,16 @@ pub enum OptionError {
         /// The option.
         option: String,
         /// Why not, and what to write.
+        why: String,
+    },
+    /// The spec declares it in a way that it could not be set or read.
+    #[error("observer {observer} cannot have the option {option}: {why}")]
+    Declared {
+        /// The observer.
+        observer: String,
+        /// The option.
+        option: String,
+        /// Why not.
         why: String,
     },
 }
@@ -337,6 +347,28 @@ impl ObserverSpec {
             Err(why) => return Err(OptionError::Wrong { observer, option: option.to_owned(), why }),
         }
         Ok(self)
+    }
+}
+
+impl ObserverSpec {
+    /// Whether its options can be told apart, set and read.
+    pub(crate) fn check_options(&self) -> Result<(), OptionError> {
+        for (place, option) in self.options.iter().enumerate() {
+            let is_name = option.name.starts_with(|c: char| c.is_ascii_lowercase())
+                && option.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+            let why = if !is_name {
+                "names of options are lower case, digits and dashes".to_owned()
+            } else if self.options[..place].iter().any(|other| other.name == option.name) {
+                "there is another of this name".to_owned()
+            } else if let Err(why) = option.form.parse(&option.default.to_string()) {
+                format!("its default is wrong: {why}")
+            } else {
+                continue;
+            };
+            let (observer, option) = (self.name.clone().into_owned(), option.name.clone().into_owned());
+            return Err(OptionError::Declared { observer, option, why });
+        }
+        Ok(())
     }
 }
 

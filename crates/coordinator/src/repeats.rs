@@ -10,7 +10,7 @@
 //! two sorts of fields of one number.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
 use serde_json::Value;
 
@@ -75,9 +75,8 @@ impl Repeats {
         let Operation::Patch(Patch::Apply { fields, force }) = &write.operation else { return None };
         let manager = write.field_manager.as_deref().unwrap_or(manager);
         let stated = Value::from(applied::stated(fields)?);
-        let mut hasher = self.chance.build_hasher();
-        (stated.to_string(), &fields["apiVersion"].as_str(), force).hash(&mut hasher);
-        Some(((write.target.clone(), manager.into(), write.subresource), hasher.finish()))
+        let number = self.chance.hash_one((stated.to_string(), fields["apiVersion"].as_str(), force));
+        Some(((write.target.clone(), manager.into(), write.subresource), number))
     }
 }
 

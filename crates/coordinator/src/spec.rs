@@ -266,6 +266,7 @@ impl ObserverSpec {
         if let Some(index) = self.indexes.iter().find(|index| !watched(index.kind())) {
             return Err(AddError::IndexOfUnwatchedKind { observer, index: index.name() });
         }
+        self.check_options()?;
         self.check_metrics()?;
         let indexed = |trigger: &Trigger| {
             self.indexes.iter().any(|index| index.name() == trigger.index && index.kind() == primary)

@@ -79,7 +79,8 @@ pub(crate) fn keep_taken(ends: &mut [End], before: Vec<End>) {
 
 /// Goes on with what was seen of the watches that are kept.
 pub(crate) fn keep_snapshots(tables: &mut Tables, ends: &[End], before: &Tables) {
-    let slices = tables.kinds.iter_mut().flat_map(|kind| kind.slices.iter_mut());
+    let kinds = tables.kinds.iter_mut().map(Arc::make_mut);
+    let slices = kinds.flat_map(|kind| kind.slices.iter_mut());
     for (slice, _) in slices.zip(ends).filter(|(_, end)| !end.fresh) {
         let mut known = before.kinds.iter().flat_map(|kind| &kind.slices);
         if let Some(known) = known.find(|known| known.source == slice.source) {

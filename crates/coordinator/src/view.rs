@@ -27,7 +27,8 @@ pub struct View {
 
 #[derive(Clone, Default)]
 pub(crate) struct Tables {
-    pub(crate) kinds: Vec<KindTable>,
+    /// Each shared with older tables until it changes: an observer may watch all kinds there are.
+    pub(crate) kinds: Vec<Arc<KindTable>>,
     /// The observer's options, as they are set.
     pub(crate) options: Arc<[OptionSpec]>,
 }
@@ -59,6 +60,7 @@ impl View {
             let Some(table) = tables.kinds.iter_mut().find(|table| table.kind == *object.kind()) else {
                 continue;
             };
+            let table = Arc::make_mut(table);
             for index in spec.indexes.iter().filter(|index| index.kind() == object.kind()) {
                 if let Some((_, entries)) = table.indexes.iter_mut().find(|(name, _)| *name == index.name()) {
                     index.values(&object).into_iter().for_each(|value| entries.add(&object, value.into()));
@@ -257,6 +259,12 @@ impl Tables {
         Table(table).get(key.namespace(), key.name())
     }
 
+    /// Where all slices are: the number of the kind, and the number among the kind's own.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = (usize, usize)> {
+        let kinds = self.kinds.iter().enumerate();
+        kinds.flat_map(|(number, kind)| (0..kind.slices.len()).map(move |slice| (number, slice)))
+    }
+
     /// Empty tables for the kinds and indexes of a spec.
     pub(crate) fn for_spec(spec: &ObserverSpec) -> Self {
         let mut kinds: Vec<KindTable> = Vec::new();
@@ -269,7 +277,7 @@ impl Tables {
             });
             kinds[position].slices.push(Slice { source: Arc::new(source), snapshot: Snapshot::default() });
         }
-        Self { kinds, options: spec.options.as_slice().into() }
+        Self { kinds: kinds.into_iter().map(Arc::new).collect(), options: spec.options.as_slice().into() }
     }
 }
 

@@ -342,7 +342,7 @@ impl Write {
             }
             Operation::Update(_) | Operation::Patch(_) => {} // no object: refused as such
             Operation::Create(_) => {
-                self.misuse = Some("what is created is not there before: it has no preconditions")
+                self.misuse = Some("what is created is not there before: it has no preconditions");
             }
         }
         self

@@ -15,7 +15,7 @@ use xebec_coordinator::{
 const WHICH: Setting<LabelSelector> = Setting::selector("which", "Which Pods.");
 const WORD: Setting<str> = Setting::text("word", "What to say.", "hello");
 const TIMES: Setting<i64> = Setting::integer("times", "How often.", (1, 9), Some("times a day"), 1);
-const EVERY: Setting<Duration> = Setting::duration("every", "How soon again.", Duration::from_secs(60));
+const EVERY: Setting<Duration> = Setting::duration("every", "How soon again.", Duration::from_mins(1));
 const LOUD: Setting<bool> = Setting::boolean("loud", "Whether to shout.", false);
 const TONE: Setting<str> = Setting::one_of("tone", "How.", &["kind", "stern"]);
 
@@ -54,13 +54,13 @@ async fn options_have_their_defaults_until_they_are_set() {
     let spec = greeting().spec().set("times", "3").unwrap();
     let run = Run::start(&fake, |to| to.observe_as(spec, greeting()).unwrap());
     run.idle().await;
-    assert_eq!(said(&run), (vec!["kind hellohello 3".to_owned()], Some(Duration::from_secs(60))));
+    assert_eq!(said(&run), (vec!["kind hellohello 3".to_owned()], Some(Duration::from_mins(1))));
     let served = run.status("greeting").served;
     let options = [("every", "5m"), ("loud", "true"), ("tone", "stern"), ("word", "hey")];
     run.coordinator.configure("greeting", &options).unwrap();
     // All is looked at again, as it may be judged otherwise.
     run.until("it to be served again", "greeting", |status| status.served > served).await;
-    assert_eq!(said(&run), (vec!["STERN HEYHEY 3".to_owned()], Some(Duration::from_secs(300))));
+    assert_eq!(said(&run), (vec!["STERN HEYHEY 3".to_owned()], Some(Duration::from_mins(5))));
     run.coordinator.configure("greeting", &[("which", "app in (web, shop),!old")]).unwrap();
     run.idle().await;
     assert_eq!(said(&run), (Vec::new(), None), "it is not selected");
@@ -101,6 +101,25 @@ async fn a_wrong_option_is_refused_and_nothing_changes() {
     assert!(matches!(run.coordinator.configure("nobody", &[]), Err(AddError::NoSuchObserver(_))));
     assert!(matches!(greeting().spec().set("volume", "1"), Err(OptionError::Unknown { .. })));
     run.stop().await;
+}
+
+#[tokio::test]
+async fn options_that_could_not_be_set_are_refused() {
+    const TOO_FEW: Setting<i64> = Setting::integer("times", "", (1, 9), None, 0);
+    const SHOUTED: Setting<bool> = Setting::boolean("LOUD", "", false);
+    for (setting, why) in [
+        (TOO_FEW.spec(), "its default is wrong: \"0\" is no whole number from 1 to 9"),
+        (SHOUTED.spec(), "names of options are lower case, digits and dashes"),
+        (WORD.spec(), "there is another of this name"),
+    ] {
+        let mut spec = greeting().spec();
+        spec.options.retain(|option| option.name != "times");
+        spec.options.push(setting.clone());
+        let coordinator = xebec_coordinator::Coordinator::new(Fake::new().client());
+        let error = coordinator.observe_as(spec, greeting()).unwrap_err().to_string();
+        let expected = format!("observer greeting cannot have the option {}: {why}", setting.name);
+        assert_eq!(error, expected);
+    }
 }
 
 #[test]

@@ -1,48 +1,24 @@
 //! The coordinator and who runs on it: controllers, scheduler, nodes and observers, and what the terminal is told.
 
-use std::{
-    fmt,
-    io::{self, Write},
-    time::Duration,
-};
+use std::io::{self, Write};
 
 use anyhow::Result;
-use futures::future::BoxFuture;
-use jiff::Timestamp;
-use xebec_apiserver::Clock as ClusterClock;
 use xebec_controllers::CONTROLLERS;
-use xebec_coordinator::{Clock, Coordinator};
+use xebec_coordinator::{Coordinator, clock_of};
 
 use crate::chosen::Chosen;
 
-/// The cluster's clock, as the coordinator wants one.
-struct Time(ClusterClock);
-
-impl fmt::Debug for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Clock for Time {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
-        let clock = self.0.clone();
-        Box::pin(async move { clock.sleep_until(deadline).await })
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        let clock = self.0.clone();
-        Box::pin(async move { clock.sleep(duration).await })
-    }
-}
-
 /// A coordinator for an embedded cluster, in its time.
 pub fn embedded(cluster: &xebec_apiserver::Cluster) -> Coordinator {
-    Coordinator::builder(cluster.client()).clock(Time(cluster.clock().clone())).build()
+    let (now, sleeper) = (cluster.clock().clone(), cluster.clock().clone());
+    let clock = clock_of(
+        move || now.now(),
+        move |deadline| {
+            let clock = sleeper.clone();
+            async move { clock.sleep_until(deadline).await }
+        },
+    );
+    Coordinator::builder(cluster.client()).clock(clock).build()
 }
 
 /// Adds the control plane and `nodes` simulated nodes.

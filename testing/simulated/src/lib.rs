@@ -13,14 +13,42 @@ use xebec_apiserver::access::user::{AUTHENTICATED, MASTERS};
 use xebec_apiserver::faults::{Decision, Fault, Policy, Rule};
 use xebec_apiserver::http::Peer;
 use xebec_apiserver::{Clock, Cluster};
-use xebec_coordinator::Random;
 use xebec_coordinator::sim::{Misbehaviour, Requests, START, Server, ServerFault};
+use xebec_coordinator::{Random, clock_of};
 
 /// A cluster in memory, on the simulated clock of the run, with the chance of its seed.
 pub struct Simulated {
     cluster: Cluster,
     /// What is older was there before the run.
     fresh: u64,
+}
+
+/// The clock of a cluster, for a coordinator that works on it: whoever moves the one on (`cluster.clock().advance(…)`)
+/// moves both.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use xebec_apiserver::{Clock, Cluster};
+/// use xebec_coordinator::Coordinator;
+///
+/// # async fn test() -> Result<(), jiff::Error> {
+/// let cluster = Cluster::with_clock(Clock::still("2026-01-01T00:00:00Z".parse()?));
+/// let clock = xebec_simulated::clock(&cluster);
+/// let coordinator = Coordinator::builder(cluster.client()).clock(clock).build();
+/// cluster.clock().advance(Duration::from_mins(10));
+/// # Ok(())
+/// # }
+/// ```
+pub fn clock(cluster: &Cluster) -> impl xebec_coordinator::Clock + use<> {
+    let (now, sleeper) = (cluster.clock().clone(), cluster.clock().clone());
+    clock_of(
+        move || now.now(),
+        move |deadline| {
+            let clock = sleeper.clone();
+            async move { clock.sleep_until(deadline).await }
+        },
+    )
 }
 
 /// Requests that read.
@@ -61,6 +89,9 @@ const LEASE_FAULTS: &[(&[&str], f64, Fault)] = &[
     (WRITES, 0.02, Fault::Delay { milliseconds: 25_000 }),
 ];
 
+/// Kubernetes Events, as the storage names them.
+const EVENTS: &str = "/events";
+
 impl Simulated {
     /// A new cluster.
     pub fn new(seed: u64) -> Self {
@@ -90,7 +121,9 @@ impl Server for Simulated {
 
     fn objects(&self) -> Vec<Value> {
         let snapshot = self.cluster.snapshot();
-        let objects = snapshot.resources().flat_map(|resource| snapshot.range(resource, "", None));
+        // They are many, and tell only what has happened.
+        let resources = snapshot.resources().filter(|resource| &***resource != EVENTS);
+        let objects = resources.flat_map(|resource| snapshot.range(resource, "", None));
         objects.filter(|object| object.revision > self.fresh).map(|object| object.decode()).collect()
     }
 

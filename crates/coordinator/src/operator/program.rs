@@ -16,6 +16,8 @@ use crate::{BoxError, Coordinator, Observer, ObserverSpec};
 pub struct Program {
     name: &'static str,
     definitions: Vec<Value>,
+    /// With which arguments it is installed.
+    arguments: Vec<String>,
 }
 
 #[derive(Debug, Parser)]
@@ -67,7 +69,7 @@ pub async fn run_observers(name: &'static str, observers: &[&'static dyn Observe
 impl Program {
     /// A program of this name: so it is called in its help, in Kubernetes Events and Leases, and in the cluster.
     pub fn new(name: &'static str) -> Self {
-        Self { name, definitions: Vec::new() }
+        Self { name, definitions: Vec::new(), arguments: Vec::new() }
     }
 
     /// Installs these objects first, such as the definitions of custom resources that it serves.
@@ -80,33 +82,33 @@ impl Program {
     /// Does what the command line says, as [`run`].
     pub async fn run<E: Into<BoxError>>(self, add: impl FnOnce(&Coordinator) -> Result<(), E>) -> ExitCode {
         let matches = CommandLine::command().name(self.name).get_matches();
-        self.end(&matches, &[], add).await
+        self.end(&matches, add).await
     }
 
-    /// Does what the command line says, as [`run_observers`].
-    pub async fn run_observers(self, observers: &[&'static dyn Observer]) -> ExitCode {
-        let specs: Vec<ObserverSpec> = observers.iter().map(Observer::spec).collect();
-        let flags = specs.iter().flat_map(ObserverSpec::flags).map(|flag| flag.global(true));
-        let matches = CommandLine::command().name(self.name).args(flags).get_matches();
-        let given: Vec<_> = specs.iter().flat_map(|spec| spec.flags_given(&matches)).collect();
+    /// Does what the command line says with a list of observers, as [`run_observers`].
+    pub async fn run_observers(mut self, observers: &[&'static dyn Observer]) -> ExitCode {
+        let specs = || observers.iter().map(Observer::spec);
+        let command = CommandLine::command().name(self.name);
+        let flags = specs().flat_map(|spec| spec.flags()).map(|flag| flag.global(true));
+        let matches = command.args(flags).get_matches();
+        let given: Vec<_> = specs().flat_map(|spec| spec.flags_given(&matches)).collect();
+        self.arguments = given.iter().map(|(flag, text)| format!("--{flag}={text}")).collect();
         let add = |coordinator: &Coordinator| {
-            observers.iter().zip(specs).try_for_each(|(observer, spec)| {
-                let spec = spec.set_by_flags(given.iter().map(|(flag, text)| (&**flag, &**text)))?;
-                Ok::<_, BoxError>(coordinator.observe_as(spec, *observer)?)
+            observers.iter().try_for_each(|observer| {
+                let given = given.iter().map(|(flag, text)| (&**flag, &**text));
+                coordinator.observe_as(observer.spec().set_by_flags(given)?, *observer)
             })
         };
-        self.end(&matches, &given, add).await
+        self.end(&matches, add).await
     }
 
-    /// Does it, and says what fails. `options` are the flags of observers that were given.
     async fn end<E: Into<BoxError>>(
         self,
         matches: &ArgMatches,
-        options: &[(String, String)],
         add: impl FnOnce(&Coordinator) -> Result<(), E>,
     ) -> ExitCode {
         let end = match CommandLine::from_arg_matches(matches) {
-            Ok(arguments) => self.act(arguments, options, add).await,
+            Ok(arguments) => self.act(arguments, add).await,
             Err(error) => error.exit(),
         };
         let Err(error) = end else { return ExitCode::SUCCESS };
@@ -118,14 +120,12 @@ impl Program {
     async fn act<E: Into<BoxError>>(
         self,
         arguments: CommandLine,
-        options: &[(String, String)],
         add: impl FnOnce(&Coordinator) -> Result<(), E>,
     ) -> Result<(), BoxError> {
         let name = self.name;
         if let Some(Command::Manifests { image, namespace }) = arguments.command {
             let namespace = namespace.unwrap_or_else(|| name.to_owned());
-            let flags = options.iter().map(|(flag, text)| format!("--{flag}={text}"));
-            let manifests = Manifests::new(name, namespace, name, image).arguments(flags);
+            let manifests = Manifests::new(name, namespace, name, image).arguments(self.arguments.clone());
             let manifests = self.manifests(&manifests, add)?;
             writeln!(io::stdout(), "{manifests:#}")?;
             return Ok(());

@@ -107,7 +107,7 @@ pub trait Server: Send + Sync + 'static {
     /// A client of `user`, who may do everything. Each request is to go through [`Requests::answered`].
     fn client(&self, user: &str, requests: Requests) -> Client;
 
-    /// Everything that is stored.
+    /// Everything that is stored; Kubernetes Events may be left out.
     fn objects(&self) -> Vec<Value>;
 
     /// From now on this goes wrong for these users, and nothing else.

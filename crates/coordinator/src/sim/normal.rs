@@ -33,19 +33,23 @@ pub(super) struct Names {
 impl State {
     /// The normal state of these objects.
     pub(super) fn of(objects: Vec<Value>, scenario: &dyn Scenario) -> Self {
+        let is_event = |object: &Value| text(object, "/kind") == "Event";
+        let objects: Vec<Value> = objects.into_iter().filter(|object| !is_event(object)).collect();
         let mut names = Names::default();
         for object in &objects {
             names.learn(object);
         }
         let mut state: Vec<(String, Value)> = objects
             .into_iter()
-            .filter(|object| text(object, "/kind") != "Event")
             .filter_map(|mut object| {
                 names.normalize(&mut object);
                 scenario.normalize(&mut object).then(|| (identity(&object), object))
             })
             .collect();
-        state.sort_by_cached_key(|(identity, object)| (identity.clone(), object.to_string()));
+        // Few have one name.
+        state.sort_by(|(one, this), (two, that)| {
+            one.cmp(two).then_with(|| this.to_string().cmp(&that.to_string()))
+        });
         Self(state)
     }
 

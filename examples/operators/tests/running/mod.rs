@@ -10,12 +10,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use xebec_apiserver::{Clock, Cluster};
-use xebec_coordinator::{Coordinator, ManualClock};
+use xebec_coordinator::Coordinator;
 
 /// A cluster and a coordinator whose time stands still until it is advanced.
 pub struct Running {
     pub cluster: Cluster,
-    pub clock: ManualClock,
     pub coordinator: Coordinator,
 }
 
@@ -34,7 +33,6 @@ impl Running {
     /// Lets time pass, and waits for what follows from it.
     pub async fn advance(&self, by: Duration) {
         self.cluster.clock().advance(by);
-        self.clock.advance(by);
         self.coordinator.idle().await;
     }
 }
@@ -52,19 +50,18 @@ pub async fn with(
 ) {
     let start = "2026-01-01T00:00:00Z".parse().unwrap();
     let cluster = Cluster::with_clock(Clock::still(start));
-    let clock = ManualClock::new(start);
     for definition in definitions {
         let api: Api<CustomResourceDefinition> = Api::all(cluster.client());
         api.create(&PostParams::default(), &of(definition)).await.unwrap();
     }
-    let coordinator = Coordinator::builder(cluster.client()).clock(clock.clone()).build();
+    let coordinator = Coordinator::builder(cluster.client()).clock(xebec_simulated::clock(&cluster)).build();
     add(&coordinator);
     let shutdown = CancellationToken::new();
     let task = tokio::spawn({
         let (coordinator, shutdown) = (coordinator.clone(), shutdown.clone());
         async move { coordinator.run(shutdown).await }
     });
-    let running = Running { cluster, clock, coordinator };
+    let running = Running { cluster, coordinator };
     tokio::time::timeout(Duration::from_mins(1), test(&running)).await.unwrap();
     shutdown.cancel();
     task.await.unwrap().unwrap();
