@@ -120,7 +120,6 @@ impl Program {
     async fn act<E: Into<BoxError>>(
         self,
         arguments: CommandLine,
-        options: &[(String, String)],
         add: impl FnOnce(&Coordinator) -> Result<(), E>,
     ) -> Result<(), BoxError> {
         let name = self.name;
