@@ -517,6 +517,27 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_taken_where_nothing_is_new() {
+        let kind = Kind::named("", "v1", "Pod", "pods");
+        let source = Source { kind, namespace: None, labels: None, fields: None };
+        let feed = Feed::new(source, Arc::default());
+        let id = feed.subscribe(Detail::whole(), Delivery::Levels, Arc::default());
+        let (parser, _) = feed.begin_list();
+        feed.replace(Snapshot::default(), "1", &parser);
+        assert!(feed.take(id).is_some() && feed.take(id).is_none());
+        (0..TRAINING_COUNT).for_each(|name| feed.tell(line(&parser, name, 2)));
+        assert_eq!(feed.take(id).unwrap().events.len(), TRAINING_COUNT);
+        assert!(feed.take(id).is_none());
+        // A position is news to whoever waits for one, and packed objects are less to keep.
+        feed.tell(Line::Bookmark { resource_version: "9".to_owned(), ends_list: false });
+        assert_eq!(feed.take(id).unwrap().snapshot.position(), 9);
+        assert!(feed.take(id).is_none());
+        feed.cool();
+        let taken = feed.take(id).unwrap();
+        assert!(taken.events.is_empty() && taken.snapshot.iter().any(|object| !object.is_plain()));
+    }
+
+    #[test]
     fn what_is_kept_follows_what_is_wanted() {
         let kind = Kind::named("", "v1", "Pod", "pods");
         let source = Source { kind, namespace: None, labels: None, fields: None };

@@ -26,7 +26,7 @@ use crate::{LabelSelector, ObserverSpec, View};
 /// let spec = ObserverSpec::new("rotator", "restarts Pods").watch(Watch::of::<Pod>()).option(&QUIET);
 /// let spec = spec.set("quiet-window", "5m")?;
 /// let view = View::of(&spec, jiff::Timestamp::UNIX_EPOCH, []);
-/// assert_eq!(*view.option(&QUIET), Duration::from_secs(300));
+/// assert_eq!(*view.option(&QUIET), Duration::from_mins(5));
 ///
 /// let error = spec.set("quiet-window", "soon").unwrap_err();
 /// assert_eq!(

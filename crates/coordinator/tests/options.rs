@@ -15,7 +15,7 @@ use xebec_coordinator::{
 const WHICH: Setting<LabelSelector> = Setting::selector("which", "Which Pods.");
 const WORD: Setting<str> = Setting::text("word", "What to say.", "hello");
 const TIMES: Setting<i64> = Setting::integer("times", "How often.", (1, 9), Some("times a day"), 1);
-const EVERY: Setting<Duration> = Setting::duration("every", "How soon again.", Duration::from_secs(60));
+const EVERY: Setting<Duration> = Setting::duration("every", "How soon again.", Duration::from_mins(1));
 const LOUD: Setting<bool> = Setting::boolean("loud", "Whether to shout.", false);
 const TONE: Setting<str> = Setting::one_of("tone", "How.", &["kind", "stern"]);
 
@@ -54,13 +54,13 @@ async fn options_have_their_defaults_until_they_are_set() {
     let spec = greeting().spec().set("times", "3").unwrap();
     let run = Run::start(&fake, |to| to.observe_as(spec, greeting()).unwrap());
     run.idle().await;
-    assert_eq!(said(&run), (vec!["kind hellohello 3".to_owned()], Some(Duration::from_secs(60))));
+    assert_eq!(said(&run), (vec!["kind hellohello 3".to_owned()], Some(Duration::from_mins(1))));
     let served = run.status("greeting").served;
     let options = [("every", "5m"), ("loud", "true"), ("tone", "stern"), ("word", "hey")];
     run.coordinator.configure("greeting", &options).unwrap();
     // All is looked at again, as it may be judged otherwise.
     run.until("it to be served again", "greeting", |status| status.served > served).await;
-    assert_eq!(said(&run), (vec!["STERN HEYHEY 3".to_owned()], Some(Duration::from_secs(300))));
+    assert_eq!(said(&run), (vec!["STERN HEYHEY 3".to_owned()], Some(Duration::from_mins(5))));
     run.coordinator.configure("greeting", &[("which", "app in (web, shop),!old")]).unwrap();
     run.idle().await;
     assert_eq!(said(&run), (Vec::new(), None), "it is not selected");

@@ -330,3 +330,55 @@ fn json(code: u16, bytes: impl Into<Bytes>) -> Response<Body> {
 fn status(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use http_body_util::{BodyExt, Full};
+    use serde_json::{Value, json};
+
+    use crate::{access::User, cluster::Cluster, http::Peer};
+
+    async fn ask(cluster: &Cluster, method: &str, path: &str, accept: &str, body: &Value) -> Vec<u8> {
+        let user = User { groups: vec!["system:masters".into()], ..User::default() };
+        let request = Request::builder().method(method).uri(path).header("accept", accept);
+        let request = request.header("content-type", "application/json");
+        let request = request.body(Full::<bytes::Bytes>::from(body.to_string())).unwrap();
+        let mut body = cluster.handle(request, Peer::User(user.into())).await.into_body();
+        // Of a watch, the first piece.
+        body.frame().await.unwrap().unwrap().into_data().unwrap().to_vec()
+    }
+
+    #[tokio::test]
+    async fn a_watch_of_metadata_tells_of_an_object_what_a_read_of_it_shows() {
+        let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        let deployment = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template});
+        for (group, plural, annotation, fields) in [
+            ("api/v1", "configmaps", "any", json!({"data": {"metadata": "}"}})),
+            ("apis/apps/v1", "deployments", "any", json!({"spec": deployment})),
+            // What metadata by itself does not show.
+            (
+                "apis/apps/v1",
+                "deployments",
+                "deprecated.deployment.rollback.revision",
+                json!({"spec": deployment}),
+            ),
+        ] {
+            let cluster = Cluster::new();
+            let path = format!("/{group}/namespaces/default/{plural}");
+            let mut object = fields;
+            object["metadata"] = json!({"name": "a", "annotations": {annotation: "{\"}\\"}});
+            ask(&cluster, "POST", &path, "application/json", &object).await;
+            for version in ["v1", "v1beta1"] {
+                let accept = format!("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v={version}");
+                let read = ask(&cluster, "GET", &format!("{path}/a"), &accept, &Value::Null).await;
+                let told = ask(&cluster, "GET", &format!("{path}?watch=1"), &accept, &Value::Null).await;
+                let (read, told): (Value, Value) =
+                    (serde_json::from_slice(&read).unwrap(), serde_json::from_slice(&told).unwrap());
+                assert_eq!(told, json!({"type": "ADDED", "object": read}));
+                let is_shown = told["object"]["metadata"]["annotations"][annotation].is_string();
+                assert_eq!((is_shown, &told["object"]["spec"]), (annotation == "any", &Value::Null));
+            }
+        }
+    }
+}

@@ -222,7 +222,9 @@ pub fn line_of(event_type: EventType, object: &[&[u8]]) -> Bytes {
     line.extend_from_slice(b"{\"type\":\"");
     line.extend_from_slice(event_type.as_str().as_bytes());
     line.extend_from_slice(b"\",\"object\":");
-    object.iter().for_each(|part| line.extend_from_slice(part));
+    for part in object {
+        line.extend_from_slice(part);
+    }
     line.extend_from_slice(b"}\n");
     line.into()
 }

@@ -307,7 +307,7 @@ impl Fault {
         match &self.0 {
             Wrong::Server(fault) => &fault.sort,
             Wrong::Point { point, .. } if point.ends_with(PANICS_HERE) => "an observer panics",
-            Wrong::Point { .. } => "a replica stands still before it knows of an answer",
+            Wrong::Point { .. } => "a replica stands still between two requests",
             Wrong::Replica(trouble) => trouble.sort(),
         }
     }
