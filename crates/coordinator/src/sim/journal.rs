@@ -18,6 +18,8 @@ use crate::probe::Watcher;
 use crate::serve::{Outcome, panic_message};
 use crate::{Clock, Emission, Event, EventRecord, Key, Object, View, Write, WriteError};
 
+/// How the points end at which an observer panics.
+pub(super) const PANICS_HERE: &str = ": panics";
 /// What a panic on purpose says.
 const ON_PURPOSE: &str = "a panic on purpose";
 /// How often an observer panics when it is told of an event, and when it serves a key.
