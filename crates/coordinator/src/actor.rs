@@ -26,6 +26,7 @@ use crate::feeds::Subscription;
 use crate::indexing::Indexing;
 use crate::leadership::Post;
 use crate::payload::Payloads;
+use crate::pure;
 use crate::runtime::Runtime;
 use crate::serve::{Outcome, Served, panic_message, serve};
 use crate::view::Tables;
@@ -217,6 +218,7 @@ impl Actor {
         if !is_new {
             return;
         }
+        pure::share_what_was_woken(); // by the taking: a feed that may tell more
         let took_over = self.took_over.is_some();
         if let Some(inheritance) = self.took_over.take() {
             let all: Vec<Event> = everything(&tables).collect();

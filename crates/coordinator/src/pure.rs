@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::task::block_in_place;
+use tokio::task::{block_in_place, spawn};
 
 use crate::Clock;
 
@@ -30,6 +30,16 @@ impl Pace {
         let took = clock.now().duration_since(began);
         self.0.store(took.unsigned_abs() > SLOW, Ordering::Relaxed);
         result
+    }
+}
+
+/// Has other threads take over whom the present task has woken so far, in case that a pure part now keeps this one.
+///
+/// The last task that was woken waits in a place of this thread from which no other takes it; whatever comes next pushes
+/// it out. Only from a task of the runtime.
+pub(crate) fn share_what_was_woken() {
+    if Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread) {
+        drop(spawn(async {}));
     }
 }
 

@@ -129,11 +129,24 @@ struct Blocking {
     name: &'static str,
     gate: Arc<(Mutex<bool>, Condvar)>,
     in_wake: bool,
+    /// How often a thread was blocked.
+    blocked: Arc<AtomicUsize>,
+}
+
+/// Opens the gate, also where the test fails: its runtime would wait for the threads for ever.
+struct Opens(Arc<(Mutex<bool>, Condvar)>);
+
+impl Drop for Opens {
+    fn drop(&mut self) {
+        *self.0.0.lock() = true;
+        self.0.1.notify_all();
+    }
 }
 
 impl Blocking {
     fn block(&self) {
         let (open, opened) = &*self.gate;
+        self.blocked.fetch_add(1, Ordering::SeqCst);
         opened.wait_while(&mut open.lock(), |open| !*open);
     }
 }
@@ -161,36 +174,37 @@ async fn a_pure_part_that_keeps_its_thread_is_reported_and_delays_nobody() {
     let fake = Fake::new();
     fake.pod("web");
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let opens = Opens(Arc::clone(&gate));
+    let blocked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::new(AtomicUsize::new(0));
     let others = Arc::clone(&counted);
     let run = Run::start(&fake, |to| {
         for (name, in_wake) in [("planning", false), ("waking", true)] {
-            to.observe(Blocking { name, gate: Arc::clone(&gate), in_wake }).unwrap();
+            let (gate, blocked) = (Arc::clone(&gate), Arc::clone(&blocked));
+            to.observe(Blocking { name, gate, in_wake, blocked }).unwrap();
         }
         to.on(move |_: Event<Pod>, _cx| {
             others.fetch_add(1, Ordering::SeqCst);
             async {}
         });
     });
-    run.until("the plan", "planning", |status| status.active == 1).await;
-    run.until("its fellow", "waking", |status| status.health == Health::Running || status.active == 0).await;
-    fake::within("the wake", async {
-        run.clock.advance(Duration::from_secs(121));
-        let hangs = |name| matches!(run.status(name).health, Health::Hanging { .. });
-        while !hangs("planning") || !hangs("waking") {
-            run.clock.advance(Duration::from_secs(1));
+    fake::within("both to block", async {
+        while blocked.load(Ordering::SeqCst) < 2 {
             tokio::task::yield_now().await;
         }
     })
     .await;
     let doing = |name| match run.status(name).health {
         Health::Hanging { doing, .. } => doing,
-        health => panic!("{health:?}"),
+        _ => String::new(),
     };
-    assert_eq!(
-        (doing("planning"), doing("waking")),
-        ("serving Pod ns/web".into(), "telling it of events".into())
-    );
+    fake::within("both to hang", async {
+        while doing("planning") != "serving Pod ns/web" || doing("waking") != "telling it of events" {
+            run.clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert_eq!(run.coordinator.status().unhealthy().len(), 2);
     assert!(run.coordinator.metrics().contains(r#"observer_state{observer="waking",state="hanging"} 1"#));
     for number in 0..20 {
@@ -203,14 +217,14 @@ async fn a_pure_part_that_keeps_its_thread_is_reported_and_delays_nobody() {
     })
     .await;
 
-    *gate.0.lock() = true;
-    gate.1.notify_all();
+    drop(opens);
     run.idle().await;
     for name in ["planning", "waking"] {
         let status = run.status(name);
         assert_eq!((status.health, status.queued), (Health::Running, 0), "{name}");
         assert!(status.served >= 21);
-        assert_eq!(status.hangs, 1, "{name}");
+        // Twice where the observer had not yet ended the turn in which its plan began.
+        assert!((1..=2).contains(&status.hangs), "{name}: {}", status.hangs);
     }
     assert!(run.coordinator.status().unhealthy().is_empty());
     run.stop().await;
