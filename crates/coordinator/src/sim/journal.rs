@@ -24,8 +24,6 @@ pub(super) const PANICS_HERE: &str = ": panics";
 const ON_PURPOSE: &str = "a panic on purpose";
 /// How often an observer panics when it is told of an event, and when it serves a key.
 const PANICS: f64 = 0.004;
-/// What is said of a point at which an observer panics.
-pub(super) const PANICS_HERE: &str = ": panics";
 /// What a line of a journal says that tells of a violation.
 pub(super) const VIOLATION: &str = "VIOLATION: ";
 /// How many violations are kept.
