@@ -123,7 +123,8 @@
 //!   the observer's view (its *own echo*). An echo wakes like any change, but does not cut a back-off short; an observer whose
 //!   plans are complete [says so](ObserverSpec::settles) and is not woken by itself.
 //! - A [finalizer](ObserverSpec::finalizer) is there before anything is written elsewhere for an object, and goes when
-//!   all is cleaned up; no observer has to think of it. An apply that would change nothing is not sent.
+//!   all is cleaned up; no observer has to think of it. An apply that would change nothing is not sent, and none to the object that is
+//!   served brings it back when it is gone.
 //! - An observer needs no state. What it keeps of a key between its plans it [remembers](Plan::remember); what a user sets is
 //!   [in its view](View::option); what it [counts](Plan::count) and [measures](Plan::measure) is told with the coordinator's
 //!   metrics. All of it is declared in its spec, from which come [flags](ObserverSpec::set), [rights](ObserverSpec::rights),
