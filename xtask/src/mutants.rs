@@ -87,7 +87,7 @@ impl Mutant {
     ///
     /// # Errors
     /// What stands nowhere, or more than once: the code has moved on, and the mutant must follow.
-    pub fn apply<'a>(&'a self, read: impl Fn(&str) -> Option<String>) -> Result<Vec<(&'a str, String)>> {
+    pub fn apply(&self, read: impl Fn(&str) -> Option<String>) -> Result<Vec<(&str, String)>> {
         let mut files: Vec<(&str, String)> = Vec::new();
         for Change { file, from, to } in &self.change {
             let known = files.iter().position(|(path, _)| path == file);
@@ -132,15 +132,14 @@ pub fn run(root: &Path, names: &[&str]) -> Result<()> {
             }
         }
         let scenarios = mutant.scenarios.join(" and ");
-        match found {
-            Some(how) => println!("found     {:<32} {how}\n          {}", mutant.name, mutant.rule),
-            None => {
-                survivors += 1;
-                println!(
-                    "SURVIVES  {:<32} {} seeds of {scenarios}\n          {}",
-                    mutant.name, mutant.seeds, mutant.rule
-                );
-            }
+        if let Some(how) = found {
+            println!("found     {:<32} {how}\n          {}", mutant.name, mutant.rule);
+        } else {
+            survivors += 1;
+            println!(
+                "SURVIVES  {:<32} {} seeds of {scenarios}\n          {}",
+                mutant.name, mutant.seeds, mutant.rule
+            );
         }
     }
     copy.renew()?;

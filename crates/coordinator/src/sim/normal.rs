@@ -255,7 +255,9 @@ mod tests {
 
     fn normal(objects: &[Value]) -> Vec<Value> {
         let mut names = Names::default();
-        objects.iter().for_each(|object| names.learn(object));
+        for object in objects {
+            names.learn(object);
+        }
         let normal = objects.iter().cloned().map(|mut object| {
             names.normalize(&mut object);
             object
