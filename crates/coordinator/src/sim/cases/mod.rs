@@ -24,11 +24,26 @@
 //!       - {kind: Deployment, metadata: {name: web, namespace: shop, generation: 2}}
 //! ```
 //!
-//! ```ignore
-//! #[test]
+//! One test checks them all:
+//!
+//! ```no_run
+//! # use xebec_coordinator::{BoxError, Key, Observer, ObserverSpec, Plan, View, Watch, sim};
+//! # use xebec_simulated::Simulated;
+//! # struct Reload;
+//! # impl Observer for Reload {
+//! #     fn spec(&self) -> ObserverSpec {
+//! #         let deployments = Watch::of::<k8s_openapi::api::apps::v1::Deployment>();
+//! #         ObserverSpec::new("reload", "rolls out what uses a changed ConfigMap").watch(deployments)
+//! #     }
+//! #     fn plan(&self, _: &Key, _: &View) -> Result<Plan, BoxError> {
+//! #         Ok(Plan::new())
+//! #     }
+//! # }
 //! fn rules() -> Result<(), sim::cases::Failures> {
-//!     sim::cases::check("tests/cases", Simulated::new, |coordinator| coordinator.observe(Reload::default()))
+//!     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
+//!     sim::cases::check(folder, Simulated::new, |coordinator| coordinator.observe(Reload))
 //! }
+//! # rules().unwrap();
 //! ```
 //!
 //! # What a case says
@@ -127,10 +142,13 @@ pub struct Cases<'a> {
     writes: bool,
 }
 
+/// Adds the observers of a process.
+type Observe<'a> = Box<dyn Fn(&Coordinator) -> Result<(), AddError> + 'a>;
+
 /// How cases are played.
 struct Settings<'a> {
     server: Box<dyn Fn(u64) -> Arc<dyn Server> + 'a>,
-    observe: Box<dyn Fn(&Coordinator) -> Result<(), AddError> + 'a>,
+    observe: Observe<'a>,
     tellers: Vec<Teller>,
 }
 
