@@ -30,6 +30,7 @@ pub(super) fn play(case: &Case, settings: &Settings<'_>, accepted: bool) -> Resu
 
 async fn run(case: &Case, settings: &Settings<'_>, accepted: bool) -> Result<Played, Mistake> {
     let mut world = World::new(settings);
+    world.give().await?;
     world.apply(&case.objects).await?;
     world.start().map_err(Mistake::of_all)?;
     let mut played = Played { does: Vec::new(), failure: None };
