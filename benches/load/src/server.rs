@@ -42,7 +42,7 @@ impl Server {
     /// Starts `command` by the shell and waits until it is ready.
     ///
     /// # Errors
-    /// Where it ends before, prints something else, or takes longer than [`START_MAX`].
+    /// Where it ends before, prints something else, or takes longer than half a minute.
     pub async fn start(command: &str) -> Result<Self> {
         let start = clock::now();
         let mut child = Command::new("sh")

@@ -23,9 +23,8 @@
 //! `xebec-simulated`; the scenarios of all its controllers are in `xebec-sim`, and `make simulate SEEDS=10000` runs them.
 //!
 //! Nothing runs but the server and what [`Scenario::observe`] adds: no controller makes Pods of a Deployment, and no node
-//! runs them, unless the scenario adds it. In particular nothing collects garbage: what an owner
-//! leaves behind when it is deleted stays, unless the scenario adds a garbage collector (xebec's is one of
-//! `xebec_controllers::CONTROLLERS`).
+//! runs them, unless the scenario adds it. In particular nothing collects garbage: what an owner leaves behind when it is
+//! deleted stays, unless the scenario adds a garbage collector (xebec's is one of `xebec_controllers::CONTROLLERS`).
 //!
 //! This module needs the cargo feature `sim`, and is for tests: it builds a tokio runtime of its own for each run, and
 //! must not be called from within one.
