@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tokio::sync::mpsc;
+use xebec_bench_load::server;
 
 /// How long a process may take to say something.
 const ANSWER_MAX: Duration = Duration::from_mins(5);
@@ -92,11 +93,7 @@ impl Process {
 
     /// The most memory it has had in RAM so far, in bytes.
     pub fn peak_bytes(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.pid());
-        let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
-        let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().context("VmHWM")?;
-        Ok(kibibytes * 1024)
+        server::peak_bytes(self.pid())
     }
 }
 

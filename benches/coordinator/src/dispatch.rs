@@ -3,9 +3,9 @@
 //! So neither the writers nor the server's writing counts, and nothing coalesces, as each event is of another object.
 
 use anyhow::{Context, Result};
+use xebec_bench_load::report::{Bar, Figure};
 
 use crate::child::{Process, wall_ns};
-use crate::harness::report::{Bar, Figure};
 use crate::plan::{Bench, median, say};
 
 /// Name of the row and variant. The last is what the others are compared with.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures::stream::{FuturesUnordered, TryStreamExt};
+use xebec_bench_load::clock;
+use xebec_bench_load::connection::Connection;
+use xebec_bench_load::report::{Bar, Figure, Measure};
 
 use crate::child::{Process, wall_ns};
-use crate::harness::clock;
-use crate::harness::connection::Connection;
-use crate::harness::report::{Bar, Figure, Measure};
 use crate::objects;
 use crate::plan::{Bench, median, say};
 

@@ -3,15 +3,14 @@
 //! The server is a process of its own, and so is everything that is measured; this process writes the load, takes the
 //! figures, prints them, and fails where a bar is missed.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xebec_bench_load::report;
 
 mod child;
 mod dispatch;
-mod harness;
 mod latency;
 mod measured;
 mod memory;
@@ -46,12 +45,5 @@ fn main() -> Result<ExitCode> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (server, measures) = runtime.block_on(plan::measure(&arguments.plan))?;
-    let text = if arguments.plan.json {
-        format!("{:#}\n", harness::report::json(&server, &measures))
-    } else {
-        harness::report::table(&measures)
-    };
-    io::stdout().write_all(text.as_bytes())?;
-    let held = measures.iter().all(harness::report::Measure::holds);
-    Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(report::print(&server, &measures, arguments.plan.json)?)
 }

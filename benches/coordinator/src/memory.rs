@@ -1,10 +1,10 @@
 //! Resident memory of a process that holds all Pods of a cluster, a process each.
 
 use anyhow::{Result, bail};
+use xebec_bench_load::report::{Bar, Figure};
+use xebec_bench_load::server::resident_bytes;
 
 use crate::child::Process;
-use crate::harness::report::{Bar, Figure};
-use crate::harness::server::resident_bytes;
 use crate::plan::{Bench, say};
 
 /// Name of the row, variant, and bar in megabytes.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use xebec_bench_load::clock;
+use xebec_bench_load::connection::Connection;
+use xebec_bench_load::load::Load;
+use xebec_bench_load::report::{self, Bar, Figure, Measure};
+use xebec_bench_load::server::Server;
+use xebec_bench_load::target::Target;
 
-use crate::harness::clock;
-use crate::harness::connection::Connection;
-use crate::harness::load::Load;
-use crate::harness::report::{self, Bar, Figure, Measure};
-use crate::harness::server::Server;
-use crate::harness::target::Target;
 use crate::{dispatch, latency, memory, objects, watches};
 
 /// What to measure, and on which server.

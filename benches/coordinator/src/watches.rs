@@ -10,9 +10,8 @@ use kube::client::Body;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use xebec_apiserver::Cluster;
+use xebec_bench_load::report::{Bar, Figure, Measure};
 use xebec_coordinator::{Context, Coordinator, Event, ObserverSpec, Watch};
-
-use crate::harness::report::{Bar, Figure, Measure};
 
 const OBSERVERS: usize = 10;
 

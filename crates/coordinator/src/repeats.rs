@@ -1,6 +1,6 @@
 //! Applies that need not be sent again: the server answered the very same at the very state that the view shows.
 //!
-//! Whether an apply would change anything can be seen from who owns which field ([`applied`](crate::applied)), but few
+//! Whether an apply would change anything can be seen from who owns which field ([`applied`]), but few
 //! watches keep that. What needs nothing to be kept is this: an apply of some fields, by some manager, was answered with
 //! the object at some version. While the object is at that version nobody has changed it, ownership included, and the same
 //! apply would change nothing. Where others write to the object, one apply is sent for each of their writes that is seen,

@@ -121,9 +121,12 @@ async fn an_observer_sends_an_apply_once_for_each_change() {
     with(|coordinator| coordinator.observe(Applies).unwrap(), an_apply_is_sent_once_for_each_change).await;
 }
 
+/// What a write was, and the status that it failed with.
+type Answer = (&'static str, Option<u16>);
+
 /// Writes to what was deleted, or replaced, since it was seen.
 struct Late {
-    answers: Arc<Mutex<Vec<(&'static str, Option<u16>)>>>,
+    answers: Arc<Mutex<Vec<Answer>>>,
 }
 
 #[async_trait]

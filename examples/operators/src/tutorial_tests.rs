@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use xebec_apiserver::Cluster;
-use xebec_coordinator::sim::{Scenario, Server, Simulation, Step};
+use xebec_coordinator::sim::{Scenario, Server, Simulation, Step, cases};
 use xebec_coordinator::{AddError, Coordinator, Random};
 use xebec_simulated::Simulated;
 
@@ -76,6 +75,12 @@ async fn a_deployment_is_exposed_until_it_is_deleted() {
     running.await.unwrap().unwrap();
 }
 
+#[test]
+fn rules() -> Result<(), cases::Failures> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/cases/exposer");
+    cases::check(folder, Simulated::new, |coordinator| coordinator.observe(Exposer))
+}
+
 struct Exposing;
 
 impl Scenario for Exposing {
@@ -105,16 +110,6 @@ impl Scenario for Exposing {
         }
         steps.push(Step::new(Duration::ZERO, Write::delete(Key::new::<Deployment>("default", "cart"))));
         steps
-    }
-
-    fn normalize(&self, object: &mut Value) -> bool {
-        // Which address a Service is given is chance.
-        if object["kind"] == "Service"
-            && let Some(spec) = object["spec"].as_object_mut()
-        {
-            spec.retain(|field, _| !field.starts_with("clusterIP"));
-        }
-        true
     }
 }
 

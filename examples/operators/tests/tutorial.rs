@@ -1,17 +1,21 @@
 //! What docs/tutorial.md shows is what is compiled and tested.
 
 const TUTORIAL: &str = include_str!("../../../docs/tutorial.md");
-const PROGRAMS: [&str; 3] = [
+const PROGRAMS: [&str; 4] = [
     include_str!("../src/bin/tutorial_first.rs"),
     include_str!("../src/bin/tutorial.rs"),
     include_str!("../src/tutorial_tests.rs"),
+    include_str!("../cases/exposer/exposes.yaml"),
 ];
 
 #[test]
 fn every_block_of_the_tutorial_is_part_of_a_program() {
-    let blocks: Vec<&str> =
-        TUTORIAL.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(blocks.len() >= 7, "{}", blocks.len());
+    let blocks: Vec<&str> = ["```rust\n", "```yaml\n"]
+        .iter()
+        .flat_map(|fence| TUTORIAL.split(fence).skip(1))
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(blocks.len() >= 9, "{}", blocks.len());
     for block in blocks {
         assert!(PROGRAMS.iter().any(|program| program.contains(block)), "in no program:\n{block}");
     }

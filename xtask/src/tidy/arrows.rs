@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "xebec",
         &[
             "xebec-apiserver",
+            "xebec-bench-load",
             "xebec-cache",
             "xebec-controllers",
             "xebec-coordinator",
@@ -45,8 +46,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // What operators' own simulations run against: no more than a server.
     ("xebec-simulated", &["xebec-apiserver", "xebec-coordinator"]),
-    // Benchmarks measure what they name, and the server they run against.
-    ("xebec-bench-coordinator", &["xebec-apiserver", "xebec-coordinator"]),
+    // Benchmarks measure what they name, and the server they run against; the load is for any server.
+    ("xebec-bench-load", &[]),
+    ("xebec-bench-coordinator", &["xebec-apiserver", "xebec-bench-load", "xebec-coordinator"]),
     // Operators as others write them: on any cluster, by what is public. Their tests wire in the API server.
     ("xebec-examples", &["xebec-coordinator"]),
     ("xtask", &[]),

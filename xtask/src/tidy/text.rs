@@ -177,7 +177,8 @@ pub(super) fn ignored(repository: &Repository) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for file in among(repository, &["rs"]) {
         for (number, line) in file.lines() {
-            if line.trim_start().starts_with("#[ignore") {
+            let line = line.trim_start();
+            if line.starts_with("#[ignore") || line.starts_with("//") && line.contains("```ignore") {
                 complaints.push(Complaint::line(&file.path, number, "an ignored test"));
             }
         }
@@ -269,6 +270,7 @@ mod tests {
             (todo, "a.md", format!("{} lists", ["TO", "DO"].concat()), &[]),
             (ignored, "a.rs", format!("#[test]\n    #[{}]\nfn a() {{}}", "ignore"), &[2]),
             (ignored, "a.rs", format!("// `#[{}]` is banned", "ignore"), &[]),
+            (ignored, "a.rs", format!("//! ```{}\n//! a();\n//! ```", "ignore"), &[1]),
             (sleeps, "a/tests/b.rs", format!("thread::{}(second);", "sleep"), &[1]),
             (sleeps, "a/src/b.rs", format!("thread::{}(second);", "sleep"), &[]),
             (sleeps, "a/src/b.rs", format!("#[cfg(test)]\nmod tests {{\ntokio::time::{}(s)", "sleep"), &[3]),

@@ -3,6 +3,8 @@
 //! Pods that match the selector and have no controller are adopted, those that no longer match are let go; then Pods are
 //! created from the template or the least useful ones deleted. The status counts what was there before.
 
+#[cfg(test)]
+mod cases;
 pub(crate) mod ranking;
 mod replicated;
 mod status;

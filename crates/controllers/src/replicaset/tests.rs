@@ -1,4 +1,5 @@
-//! Rule cases of replicas: a ReplicaSet and its Pods in, Pods made, ended, adopted and counted out.
+//! Rule cases of replicas: a ReplicaSet and its Pods in, Pods made, ended, adopted and counted out. Those that are
+//! stories are files, in `cases/`.
 
 use serde_json::{Value, json};
 
@@ -71,16 +72,6 @@ fn at_most_a_burst_is_created_at_once() {
     assert_eq!(plan.writes().filter(|write| write.verb() == "create").count(), BURST);
 }
 
-#[test]
-fn pods_that_end_do_not_count_and_are_left_alone() {
-    let terminating = with(pod("web-b"), "/metadata/deletionTimestamp", "2026-01-01T11:59:00Z");
-    let failed = with(pod("web-c"), "/status/phase", "Failed");
-    let plan = plan(&ReplicaSetController::default(), [set(1), terminating, failed, pod("web-a")]);
-    assert_eq!(lines(&plan, "/none"), ["update ReplicaSet.apps ns/web/status"]);
-    assert_eq!(status(&plan)["terminatingReplicas"], 1);
-    assert_eq!(status(&plan)["replicas"], 1);
-}
-
 /// Of these Pods the first is deleted.
 #[track_caller]
 fn check_first(first: Value, other: Value) {
@@ -149,35 +140,6 @@ fn pods_are_adopted_and_released() {
             ),
             "update ReplicaSet.apps ns/web/status",
         ]
-    );
-}
-
-#[test]
-fn a_set_that_is_deleted_neither_creates_nor_adopts() {
-    let dying = with(set(3), "/metadata/deletionTimestamp", "2026-01-01T11:59:00Z");
-    let plan = plan(&ReplicaSetController::default(), [dying, orphan("web-a")]);
-    assert_eq!(lines(&plan, "/none"), ["update ReplicaSet.apps ns/web/status"]);
-    assert_eq!(status(&plan)["replicas"], 0);
-}
-
-#[test]
-fn availability_needs_time_and_is_looked_at_again_then() {
-    let patient = with(set(2), "/spec/minReadySeconds", 30);
-    let fresh = with(pod("web-b"), "/status/conditions/0/lastTransitionTime", "2026-01-01T11:59:50Z");
-    let plan = plan(&ReplicaSetController::default(), [patient, pod("web-a"), fresh]);
-    assert_eq!(
-        (&status(&plan)["readyReplicas"], &status(&plan)["availableReplicas"]),
-        (&json!(2), &json!(1))
-    );
-    assert_eq!(plan.requeues_after(), Some(Duration::from_secs(20)));
-}
-
-#[test]
-fn a_settled_set_is_left_alone() {
-    let status = json!({"replicas": 1, "fullyLabeledReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
-        "terminatingReplicas": 0, "observedGeneration": 1});
-    assert!(
-        plan(&ReplicaSetController::default(), [with(set(1), "/status", status), pod("web-a")]).is_empty()
     );
 }
 

@@ -5,7 +5,8 @@
 //! watches that lag, end and expire, observers that panic and replicas that crash, are shut down, are paused or cut off
 //! from the server until long after their lease has run out, and have slow clocks, all decided by the seed. Then the
 //! faults end, and what the server holds in the end must be what it holds after the undisturbed run, but for what
-//! chance and time write (unique ids, versions, times, generated names). Meanwhile every [`Invariant`] must hold.
+//! chance and time write (unique ids, versions, times, generated names, and the addresses and ports that Services are
+//! given where nobody asked for one). Meanwhile every [`Invariant`] must hold.
 //!
 //! Time is simulated: it stands still while anything is to be done, and jumps to the next deadline when nothing is.
 //! Hours of back-off cost milliseconds, and all runs of a seed are equal to the last request. A seed that fails is
@@ -21,9 +22,9 @@
 //! The coordinator knows no server: a [`Server`] is a few lines around whichever there is. xebec's own is the crate
 //! `xebec-simulated`; the scenarios of all its controllers are in `xebec-sim`, and `make simulate SEEDS=10000` runs them.
 //!
-//! Nothing runs but the server and what [`Scenario::observe`] adds. In particular nothing collects garbage: what an owner
-//! leaves behind when it is deleted stays, unless the scenario adds a garbage collector (xebec's is one of
-//! `xebec_controllers::CONTROLLERS`).
+//! Nothing runs but the server and what [`Scenario::observe`] adds: no controller makes Pods of a Deployment, and no node
+//! runs them, unless the scenario adds it. In particular nothing collects garbage: what an owner leaves behind when it is
+//! deleted stays, unless the scenario adds a garbage collector (xebec's is one of `xebec_controllers::CONTROLLERS`).
 //!
 //! This module needs the cargo feature `sim`, and is for tests: it builds a tokio runtime of its own for each run, and
 //! must not be called from within one.
@@ -94,8 +95,8 @@ pub trait Scenario: Send + Sync {
         vec![invariants::reads_own_writes(), invariants::serves_one_at_a_time()]
     }
 
-    /// Takes out of an object what may differ between runs beyond ids, versions, times and generated names; false
-    /// leaves the object out. Kubernetes Events are always left out.
+    /// Takes out of an object what may differ between runs beyond ids, versions, times, generated names and what Services
+    /// are given; false leaves the object out. Kubernetes Events are always left out.
     fn normalize(&self, object: &mut Value) -> bool {
         let _ = object;
         true

@@ -44,12 +44,12 @@ impl Way {
     pub(super) fn new(process: &ProcessClock, troubles: &[What], stalls: bool, random: Random) -> Self {
         let cuts =
             troubles.iter().filter_map(|what| if let What::Cut(cut) = what { Some(*cut) } else { None });
-        let far =
+        let mut far =
             troubles.iter().filter_map(|what| if let What::Far(most) = what { Some(*most) } else { None });
         Self {
             process: process.clone(),
             cuts: cuts.collect(),
-            far: far.last().unwrap_or_default(),
+            far: far.next_back().unwrap_or_default(),
             stalls,
             random,
         }

@@ -255,7 +255,9 @@ mod tests {
 
     fn normal(objects: &[Value]) -> Vec<Value> {
         let mut names = Names::default();
-        objects.iter().for_each(|object| names.learn(object));
+        for object in objects {
+            names.learn(object);
+        }
         let normal = objects.iter().cloned().map(|mut object| {
             names.normalize(&mut object);
             object
@@ -287,13 +289,27 @@ mod tests {
         let run =
             |address, port, owned: &Value| normal(&[map(address), service(&spec(address, port), owned)]);
         let allocated = run("10.0.0.1", 30_001, &json!({"f:ports": {"k:{}": {"f:port": {}}}}));
-        assert_eq!(allocated, run("10.0.0.2", 30_002, &json!({})));
         assert_eq!(allocated[0]["data"]["upstream"], "<cluster IP of Service town/web>");
         assert_eq!(allocated[0]["data"]["other"], "10.0.0.9");
-        let ports = json!({"f:ports": {"k:{}": {"f:nodePort": {}}}, "f:healthCheckNodePort": {}});
-        assert_ne!(run("10.0.0.1", 30_001, &ports), run("10.0.0.1", 30_002, &ports));
-        let address = json!({"f:clusterIP": {}});
-        assert_ne!(run("10.0.0.1", 30_001, &address), run("10.0.0.2", 30_001, &address));
+        let (here, there, one, other) = ("10.0.0.1", "10.0.0.2", 30_001, 30_002);
+        // What somebody has stated, how two runs differ, and whether that counts.
+        for (owned, (address, port), counts) in [
+            (json!({}), (here, one), false),
+            (json!({}), (there, one), false),
+            (json!({}), (here, other), false),
+            (json!({}), (there, other), false),
+            (json!({"f:clusterIP": {}}), (here, one), false),
+            (json!({"f:clusterIP": {}}), (there, one), true),
+            (json!({"f:clusterIPs": {}}), (there, one), true),
+            (json!({"f:clusterIP": {}}), (here, other), false),
+            (json!({"f:ports": {"k:{}": {"f:port": {}}}}), (here, other), false),
+            (json!({"f:ports": {"k:{}": {"f:nodePort": {}}}}), (here, other), true),
+            (json!({"f:ports": {"k:{}": {"f:nodePort": {}}}}), (there, one), false),
+            (json!({"f:healthCheckNodePort": {}}), (here, other), true),
+        ] {
+            let differs = run(here, one, &owned) != run(address, port, &owned);
+            assert_eq!(differs, counts, "{owned}: {address}, {port}");
+        }
         // A Service without an address is another one.
         assert_ne!(run("None", 30_001, &json!({})), allocated);
     }

@@ -34,14 +34,14 @@ pub(super) struct ProcessClock {
 impl ProcessClock {
     /// The clock of a replica to which these things happen.
     pub(super) fn new(base: RuntimeClock, troubles: &[What], random: Random) -> Self {
-        let rates =
+        let mut rates =
             troubles.iter().filter_map(|what| if let What::Slow(rate) = what { Some(*rate) } else { None });
         let pauses = troubles
             .iter()
             .filter_map(|what| if let What::Pause(pause) = what { Some(*pause) } else { None });
         Self {
             base,
-            rate: rates.last().unwrap_or(WHOLE),
+            rate: rates.next_back().unwrap_or(WHOLE),
             pauses: Arc::new(Mutex::new(pauses.collect())),
             random,
         }

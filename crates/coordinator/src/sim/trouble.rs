@@ -79,9 +79,9 @@ pub(super) fn seeded(random: &Random, replicas: usize, within: Duration) -> Vec<
     for replica in 0..replicas {
         let mut add = |what| troubles.push(Trouble { replica, what });
         let chance = |what: &str| random.fork(&format!("{what} of replica {replica}"));
-        crashes(&chance("crashes"), within, replicas > 1)
-            .into_iter()
-            .for_each(|crash| add(What::Crash(crash)));
+        for crash in crashes(&chance("crashes"), within, replicas > 1) {
+            add(What::Crash(crash));
+        }
         let cuts = chance("cuts");
         for (at, lasts) in spans(&cuts, CUTS_MAX, CUT_MAX, within) {
             add(What::Cut(Cut { at, lasts, arrives: cuts.fraction() < 0.5 }));

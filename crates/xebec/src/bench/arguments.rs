@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
+use xebec_bench_load::target::Access;
 
 /// What to measure, where, and as whom.
 #[derive(Args, Debug)]
@@ -74,6 +75,18 @@ pub enum Name {
 }
 
 impl BenchArguments {
+    /// Where the API is, and who asks it.
+    pub fn access(&self) -> Access {
+        Access {
+            server: self.server.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+            token: self.token.clone(),
+            client: self.client_certificate.clone().zip(self.client_key.clone()),
+            certificate_authority: self.certificate_authority.clone(),
+            insecure: self.insecure,
+        }
+    }
+
     /// Whether a measure is asked for.
     pub fn wants(&self, name: Name) -> bool {
         self.only.is_empty() || self.only.contains(&name)

@@ -12,8 +12,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::mpsc;
-
-use super::{clock, connection::Connection, load::Samples, target::Target};
+use xebec_bench_load::{clock, connection::Connection, load::Samples, target::Target};
 
 /// Watches a connection: kube-apiserver allows 250 at least.
 pub const WATCHES_PER_CONNECTION: usize = 125;

@@ -14,8 +14,7 @@ use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::O
 use kube::api::{Api, PostParams};
 use serde::{Deserialize, Serialize};
 use xebec_apiserver::Cluster;
-
-use super::clock;
+use xebec_bench_load::clock;
 
 /// The hidden command's name.
 const COMMAND: &str = "first-cluster";

@@ -7,18 +7,20 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-
-use super::{
-    arguments::{BenchArguments, Name},
+use xebec_bench_load::{
     clock,
     connection::Connection,
-    fan_out,
-    first_cluster::{self, Times},
     load::{Load, Samples},
-    objects,
     report::{Bar, Figure, Measure},
     server::{self, Server},
     target::Target,
+};
+
+use super::{
+    arguments::{BenchArguments, Name},
+    fan_out,
+    first_cluster::{self, Times},
+    objects,
 };
 
 /// A server that has just started is left alone this long before its memory is taken.
@@ -102,7 +104,7 @@ pub async fn measure(arguments: &BenchArguments) -> Result<(String, Vec<Measure>
     }
     let target = match &server {
         Some(server) => server.target.clone(),
-        None => Target::of(arguments).await?,
+        None => Target::of(&arguments.access()).await?,
     };
     let prefix = format!("bench-{}", process::id());
     let mut bench = Bench { arguments, scale, target, server, prefix, filled: false, measures: Vec::new() };

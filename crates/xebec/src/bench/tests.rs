@@ -23,8 +23,9 @@ use rustls::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::broadcast};
 use tokio_rustls::TlsAcceptor;
+use xebec_bench_load::report::Measure;
 
-use super::{BenchArguments, measures, report::Measure};
+use super::{BenchArguments, measures};
 
 /// An API that knows ConfigMaps well enough.
 struct Api {

@@ -24,11 +24,26 @@
 //!       - {kind: Deployment, metadata: {name: web, namespace: shop, generation: 2}}
 //! ```
 //!
-//! ```ignore
-//! #[test]
+//! One test checks them all:
+//!
+//! ```no_run
+//! # use xebec_coordinator::{BoxError, Key, Observer, ObserverSpec, Plan, View, Watch, sim};
+//! # use xebec_simulated::Simulated;
+//! # struct Reload;
+//! # impl Observer for Reload {
+//! #     fn spec(&self) -> ObserverSpec {
+//! #         let deployments = Watch::of::<k8s_openapi::api::apps::v1::Deployment>();
+//! #         ObserverSpec::new("reload", "rolls out what uses a changed ConfigMap").watch(deployments)
+//! #     }
+//! #     fn plan(&self, _: &Key, _: &View) -> Result<Plan, BoxError> {
+//! #         Ok(Plan::new())
+//! #     }
+//! # }
 //! fn rules() -> Result<(), sim::cases::Failures> {
-//!     sim::cases::check("tests/cases", Simulated::new, |coordinator| coordinator.observe(Reload::default()))
+//!     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
+//!     sim::cases::check(folder, Simulated::new, |coordinator| coordinator.observe(Reload))
 //! }
+//! # rules().unwrap();
 //! ```
 //!
 //! # What a case says
@@ -65,7 +80,8 @@
 //! environment, `does` is written into the files as it is, and `git diff` shows what to think about.
 //!
 //! A namespace need not be mentioned: objects without one are in `default`, and others are made. Nor need `apiVersion` be
-//! where only one group has a kind of that name. A definition's kind can be used right behind it. `status` is written
+//! where only one group has a kind of that name. A definition's kind can be used right behind it.
+//! What all cases of a folder need is [given](Cases::given) to them. `status` is written
 //! apart, where the kind has it so: say what a controller that does not run would have written. Only the observers that are
 //! added run; nothing collects garbage or starts Pods unless they do.
 //!
@@ -98,6 +114,8 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 pub use failure::{Failure, Failures};
 
 use self::file::{Case, Mistake};
@@ -127,11 +145,16 @@ pub struct Cases<'a> {
     writes: bool,
 }
 
+/// Adds the observers of a process.
+type Observe<'a> = Box<dyn Fn(&Coordinator) -> Result<(), AddError> + 'a>;
+
 /// How cases are played.
 struct Settings<'a> {
     server: Box<dyn Fn(u64) -> Arc<dyn Server> + 'a>,
-    observe: Box<dyn Fn(&Coordinator) -> Result<(), AddError> + 'a>,
+    observe: Observe<'a>,
     tellers: Vec<Teller>,
+    /// What is there in all cases, before the objects of each.
+    given: Vec<Value>,
 }
 
 impl<'a> Cases<'a> {
@@ -143,7 +166,8 @@ impl<'a> Cases<'a> {
         observe: impl Fn(&Coordinator) -> Result<(), AddError> + 'a,
     ) -> Self {
         let server = Box::new(move |seed| Arc::new(server(seed)) as Arc<dyn Server>);
-        let settings = Settings { server, observe: Box::new(observe), tellers: Vec::new() };
+        let settings =
+            Settings { server, observe: Box::new(observe), tellers: Vec::new(), given: Vec::new() };
         Self { folder: folder.as_ref().to_owned(), settings, writes: false }
     }
 
@@ -152,6 +176,14 @@ impl<'a> Cases<'a> {
     #[must_use]
     pub fn emitted<T: Display + Send + Sync + 'static>(mut self) -> Self {
         self.settings.tellers.push(|emission| emission.get::<T>().map(|event| event.to_string()));
+        self
+    }
+
+    /// These complete objects are there in all cases, before the objects of each: the definitions of custom resources,
+    /// say, which a derive has made.
+    #[must_use]
+    pub fn given(mut self, objects: impl IntoIterator<Item = Value>) -> Self {
+        self.settings.given.extend(objects);
         self
     }
 

@@ -30,6 +30,7 @@ pub(super) fn play(case: &Case, settings: &Settings<'_>, accepted: bool) -> Resu
 
 async fn run(case: &Case, settings: &Settings<'_>, accepted: bool) -> Result<Played, Mistake> {
     let mut world = World::new(settings);
+    world.give().await?;
     world.apply(&case.objects).await?;
     world.start().map_err(Mistake::of_all)?;
     let mut played = Played { does: Vec::new(), failure: None };
@@ -53,17 +54,13 @@ async fn run(case: &Case, settings: &Settings<'_>, accepted: bool) -> Result<Pla
 }
 
 fn wrong(turn: &Turn, came: &Came, accepted: bool) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     if !accepted && came.does != turn.does {
-        text.push_str("  does (- as the case says, + as it is):\n");
-        for line in diff(&turn.does, &came.does) {
-            text.push_str(&format!("    {line}\n"));
-        }
+        lines.push("  does (- as the case says, + as it is):\n".to_owned());
+        lines.extend(diff(&turn.does, &came.does).iter().map(|line| format!("    {line}\n")));
     }
-    for reason in &came.reasons {
-        text.push_str(&format!("  {reason}\n"));
-    }
-    text
+    lines.extend(came.reasons.iter().map(|reason| format!("  {reason}\n")));
+    lines.concat()
 }
 
 /// Why the observers did what they did: of the keys that were woken, or else of those that were put there.
@@ -73,16 +70,16 @@ fn why(world: &World<'_>, came: &Came) -> String {
     if keys.is_empty() {
         keys = primary(coordinator, &world.put);
     }
-    let mut text = String::from("  why:\n");
+    let mut lines = vec!["  why:\n".to_owned()];
     for (observer, key) in keys.iter().take(WHY_MAX) {
-        text.push_str(&format!("    {observer}, {}: {}\n", short(key), why_key(coordinator, observer, key)));
+        lines.push(format!("    {observer}, {}: {}\n", short(key), why_key(coordinator, observer, key)));
     }
     match keys.len() {
-        0 => text.push_str("    nothing has woken any key\n"),
-        count if count > WHY_MAX => text.push_str(&format!("    and {} more keys\n", count - WHY_MAX)),
+        0 => lines.push("    nothing has woken any key\n".to_owned()),
+        count if count > WHY_MAX => lines.push(format!("    and {} more keys\n", count - WHY_MAX)),
         _ => {}
     }
-    text
+    lines.concat()
 }
 
 /// The keys that are of the observers' primary kinds.

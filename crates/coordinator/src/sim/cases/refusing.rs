@@ -141,7 +141,6 @@ fn refused(code: u16) -> Result<Response<Body>, BoxError> {
         410 => "Expired",
         422 => "Invalid",
         429 => "TooManyRequests",
-        500 => "InternalError",
         503 => "ServiceUnavailable",
         504 => "Timeout",
         400..500 => "BadRequest",

@@ -86,7 +86,9 @@ fn in_block(column: usize, lines: &[String]) -> String {
         return " []".to_owned();
     }
     let indent = " ".repeat(column + 2);
-    lines.iter().map(|line| format!("\n{indent}- {}", scalar(line, false))).collect()
+    let items: Vec<String> =
+        lines.iter().map(|line| format!("\n{indent}- {}", scalar(line, false))).collect();
+    items.concat()
 }
 
 fn in_brackets(lines: &[String]) -> String {

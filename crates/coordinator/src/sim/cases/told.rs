@@ -115,8 +115,12 @@ impl Told {
                 if let Ok(Some(object)) = answer {
                     inner.learn(object);
                 }
+                // What a write that is refused would have made has no answer to learn its name from.
+                if let Operation::Create(body) = &write.operation {
+                    inner.names.learn(body);
+                }
                 let turn = inner.turn(observer, *key);
-                turn.failed = answer.is_err();
+                turn.failed |= answer.is_err();
                 turn.lines.push(written(write, *answer));
             }
             Moment::Recorded { observer, key, record } => {

@@ -141,14 +141,27 @@ impl<'a> World<'a> {
     /// Puts complete objects there.
     pub(super) async fn apply(&mut self, objects: &[Spanned<Value>]) -> Result<(), Mistake> {
         for object in objects {
-            let place = |message: String| Mistake::at(object.referenced, message);
-            let (served, key) = self.kinds.of_object(&object.value).await.map_err(place)?;
-            self.ensure_namespace(&key).await.map_err(place)?;
-            let write = |key: Key, fields| Write::apply_value(key, fields).force();
-            self.write(&served, &key, object.value.clone(), write).await.map_err(place)?;
-            self.defined(&object.value).await.map_err(place)?;
+            let applied = self.apply_one(&object.value).await;
+            applied.map_err(|message| Mistake::at(object.referenced, message))?;
         }
         Ok(())
+    }
+
+    /// Puts there what all cases are given.
+    pub(super) async fn give(&mut self) -> Result<(), Mistake> {
+        for object in &self.settings.given {
+            let applied = self.apply_one(object).await;
+            applied.map_err(|message| Mistake::of_all(format!("what all cases are given: {message}")))?;
+        }
+        Ok(())
+    }
+
+    async fn apply_one(&mut self, object: &Value) -> Result<(), String> {
+        let (served, key) = self.kinds.of_object(object).await?;
+        self.ensure_namespace(&key).await?;
+        let write = |key: Key, fields| Write::apply_value(key, fields).force();
+        self.write(&served, &key, object.clone(), write).await?;
+        self.defined(object).await
     }
 
     /// Lets happen what a turn says.

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 use futures::stream::{FuturesUnordered, TryStreamExt};
 
-use super::{clock, connection::Connection, target::Target};
+use crate::{clock, connection::Connection, target::Target};
 
 /// How long each of many requests took, and all of them together.
 #[derive(Clone, Debug, Default)]
@@ -20,16 +20,19 @@ pub struct Samples {
 }
 
 impl Samples {
+    /// Of requests that were made one after the other.
     pub fn of(mut latencies: Vec<Duration>) -> Self {
         latencies.sort_unstable();
         let elapsed = latencies.iter().sum();
         Self { latencies, elapsed }
     }
 
+    /// How many requests.
     pub fn count(&self) -> usize {
         self.latencies.len()
     }
 
+    /// How many of them a second.
     pub fn per_second(&self) -> f64 {
         self.count() as f64 / self.elapsed.as_secs_f64().max(f64::EPSILON)
     }
@@ -44,9 +47,11 @@ impl Samples {
 /// What load to make, and what its answers are.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
+    /// How many connections, each with one request at a time.
     pub connections: u16,
     /// Requests in all; fewer are sent where the time is up before.
     pub requests: u64,
+    /// No request is begun later than this.
     pub at_most: Duration,
     /// The status of every answer.
     pub expected: u16,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::target::{Stream, Target};
+use crate::target::{Stream, Target};
 
 /// Bytes of a head, of the line before a chunk, of a trailer.
 const HEAD_MAX: usize = 64 << 10;
@@ -43,6 +43,7 @@ struct Head {
 }
 
 impl Connection {
+    /// A new connection, TLS and all.
     pub async fn open(target: &Target) -> Result<Self> {
         Ok(Self::new(target.connect().await?))
     }

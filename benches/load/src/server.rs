@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::{clock, connection::Connection, target::Target};
+use crate::{clock, connection::Connection, target::Target};
 
 /// How long a server may take to be ready, and to end.
 const START_MAX: Duration = Duration::from_secs(30);
@@ -28,10 +28,13 @@ struct Announcement {
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    /// Where it is.
     pub url: String,
+    /// The API, and the user that it announced.
     pub target: Target,
-    /// From the start of the process to the line that announces it, and to the first 200 of /readyz.
+    /// From the start of the process to the line that announces it.
     pub announced_after: Duration,
+    /// From the start of the process to the first 200 of /readyz.
     pub ready_after: Duration,
 }
 
@@ -39,7 +42,7 @@ impl Server {
     /// Starts `command` by the shell and waits until it is ready.
     ///
     /// # Errors
-    /// Where it ends before, prints something else, or takes longer than [`START_MAX`].
+    /// Where it ends before, prints something else, or takes longer than half a minute.
     pub async fn start(command: &str) -> Result<Self> {
         let start = clock::now();
         let mut child = Command::new("sh")
@@ -127,13 +130,22 @@ async fn ready(target: &Target) -> Result<()> {
 
 /// The memory of a process that is in RAM, in bytes.
 pub fn resident_bytes(pid: u32) -> Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    resident(&status).with_context(|| format!("{path} has no VmRSS"))
+    memory(pid, "VmRSS:")
 }
 
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// The most memory that a process has had in RAM so far, in bytes.
+pub fn peak_bytes(pid: u32) -> Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, which: &str) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    bytes_of(&status, which).with_context(|| format!("{path} has no {which}"))
+}
+
+fn bytes_of(status: &str, which: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(which))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -144,9 +156,12 @@ mod tests {
 
     #[test]
     fn resident_memory_is_read_from_the_status() {
-        assert_eq!(resident("VmPeak:\t  100 kB\nVmRSS:\t   12 kB\n"), Some(12 * 1024));
-        assert_eq!(resident("VmPeak:\t  100 kB\n"), None);
-        assert!(resident_bytes(std::process::id()).unwrap() > 1 << 20);
+        assert_eq!(bytes_of("VmPeak:\t  100 kB\nVmRSS:\t   12 kB\n", "VmRSS:"), Some(12 * 1024));
+        assert_eq!(bytes_of("VmPeak:\t  100 kB\n", "VmRSS:"), None);
+        let own = std::process::id();
+        let resident = resident_bytes(own).unwrap();
+        assert!(resident > 1 << 20);
+        assert!(peak_bytes(own).unwrap() >= resident);
     }
 
     #[tokio::test]

@@ -1,6 +1,11 @@
 //! The API that is measured: where it is, and as whom we speak to it.
 
-use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use kube::{
@@ -17,11 +22,26 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::arguments::BenchArguments;
-
 /// A connection's bytes, encrypted or not.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Where an API is, and who asks it: what the flags of a benchmark say.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// Its URL; without it the kubeconfig says.
+    pub server: Option<String>,
+    /// The kubeconfig with the server and its user.
+    pub kubeconfig: Option<PathBuf>,
+    /// A bearer token.
+    pub token: Option<String>,
+    /// A client certificate, in PEM, and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// The certificate of the authority that the server's certificate is of, in PEM.
+    pub certificate_authority: Option<PathBuf>,
+    /// Whether any certificate of the server is believed.
+    pub insecure: bool,
+}
 
 /// An API, and a user of it.
 #[derive(Clone, Debug)]
@@ -35,10 +55,12 @@ pub struct Target {
 
 impl Target {
     /// The API and the user that the flags name.
-    pub async fn of(arguments: &BenchArguments) -> Result<Self> {
-        let url =
-            arguments.server.as_deref().map(|url| url.parse().with_context(|| format!("--server {url}")));
-        let mut config = match (&arguments.kubeconfig, url.transpose()?) {
+    ///
+    /// # Errors
+    /// Where they name none, or it cannot be found.
+    pub async fn of(access: &Access) -> Result<Self> {
+        let url = access.server.as_deref().map(|url| url.parse().with_context(|| format!("--server {url}")));
+        let mut config = match (&access.kubeconfig, url.transpose()?) {
             (None, None) => bail!("give --server, --kubeconfig or --spawn"),
             (None, Some(url)) => kube::Config::new(url),
             (Some(path), url) => {
@@ -47,15 +69,15 @@ impl Target {
                 config
             }
         };
-        config.accept_invalid_certs |= arguments.insecure;
-        if let Some(path) = &arguments.certificate_authority {
+        config.accept_invalid_certs |= access.insecure;
+        if let Some(path) = &access.certificate_authority {
             config.root_cert = Some(certificates(path)?);
         }
-        if let (Some(certificate), Some(key)) = (&arguments.client_certificate, &arguments.client_key) {
+        if let Some((certificate, key)) = &access.client {
             config.auth_info.client_certificate = Some(certificate.display().to_string());
             config.auth_info.client_key = Some(key.display().to_string());
         }
-        if let Some(token) = &arguments.token {
+        if let Some(token) = &access.token {
             config.auth_info.token = Some(token.clone().into());
         }
         Self::new(&config).await

@@ -1,34 +1,48 @@
 //! What was measured, beside the bars: as a table, and as JSON.
 
-use std::{fmt::Write, time::Duration};
+use std::{
+    fmt::Write,
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
 /// A figure and how it is counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Figure {
+    /// How long.
     Time(Duration),
     /// A second.
     Rate(f64),
+    /// Memory.
     Bytes(u64),
-    #[allow(dead_code, reason = "counted by the coordinator's benchmark, which shares this file")]
+    /// How many.
     Count(u64),
 }
 
 /// What a figure must hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bar {
+    /// No more than this.
     AtMost(Figure),
+    /// No less than this.
     AtLeast(Figure),
 }
 
 /// One row: a figure, its bar, and what else is known of it.
 #[derive(Clone, Debug)]
 pub struct Measure {
+    /// What was measured.
     pub name: &'static str,
+    /// How much it is.
     pub figure: Figure,
+    /// What it must hold, if anything.
     pub bar: Option<Bar>,
+    /// What half of the requests did not exceed.
     pub p50: Option<Duration>,
+    /// What 99 of 100 did not exceed.
     pub p99: Option<Duration>,
     /// How it was measured.
     pub note: String,
@@ -91,6 +105,17 @@ impl Measure {
             Some(_) => "MISSED",
         }
     }
+}
+
+/// Prints the figures, as a table or as JSON. Where a bar is missed, that is a failure.
+///
+/// # Errors
+/// Where standard output takes nothing.
+pub fn print(server: &str, measures: &[Measure], as_json: bool) -> io::Result<ExitCode> {
+    let text = if as_json { format!("{:#}\n", json(server, measures)) } else { table(measures) };
+    io::stdout().write_all(text.as_bytes())?;
+    let held = measures.iter().all(Measure::holds);
+    Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A table for a terminal, with a line a measure on how it was taken.

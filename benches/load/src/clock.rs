@@ -1,4 +1,4 @@
-//! Real time: the one thing that a benchmark measures, and the one place of this program that reads it.
+//! Real time: the one thing that a benchmark measures, and the one place of its programs that reads it.
 
 use std::time::{Duration, Instant};
 
