@@ -102,9 +102,9 @@ impl fmt::Display for Reloaded {
     /// As a terminal is told: `default/web rolled out: ConfigMap settings changed (color, size)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (namespace, name) = (self.workload.namespace().unwrap_or_default(), self.workload.name());
-        write!(f, "{namespace}/{name} rolled out:")?;
+        write!(f, "{namespace}/{name} rolled out")?;
         for (position, change) in self.changes.iter().enumerate() {
-            write!(f, "{} {} changed", if position == 0 { "" } else { "," }, change.source)?;
+            write!(f, "{} {} changed", if position == 0 { ":" } else { "," }, change.source)?;
             if !change.keys.is_empty() {
                 let keys: Vec<&str> = change.keys.iter().map(String::as_str).collect();
                 write!(f, " ({})", keys.join(", "))?;
