@@ -18,12 +18,16 @@ fn place(seen: &Seen<'_>, observer: &str, key: &Key) -> Place {
 
 /// A key is served only on a view that shows what serving it has written before.
 ///
-/// It holds for observers and reconcilers, not for callbacks that want every change.
+/// It holds for observers and reconcilers, not for callbacks that want every change; and among replicas until the term ends
+/// in which it was written: what one takes over it sees as the server has it then, without what was deleted meanwhile.
 pub fn reads_own_writes() -> Invariant {
     let mut unseen: BTreeMap<Place, Written> = BTreeMap::new();
     Box::new(move |seen| {
         match &seen.moment {
             Moment::Started | Moment::Stopped => unseen.retain(|(replica, ..), _| replica != seen.replica),
+            Moment::Dropped { observer } => {
+                unseen.retain(|(replica, of, _), _| replica != seen.replica || of != observer);
+            }
             Moment::Served { observer, key, written, .. } if !written.is_empty() => {
                 unseen.insert(place(seen, observer, key), (*written).clone());
             }
