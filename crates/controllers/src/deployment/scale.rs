@@ -8,7 +8,9 @@ use super::sets::Set;
 /// Deployment has at present.
 pub(crate) fn scale(sets: &mut [Set], newest: Option<usize>, fenceposts: Fenceposts, total: i32) {
     if let Some(only) = active_or_latest(sets, newest) {
-        sets[only].scale_if_needed(fenceposts.replicas, fenceposts);
+        // Also where its size is right already: as long as it is noted for another size, the Deployment is taken to be scaled,
+        // and never rolled out.
+        sets[only].scale(fenceposts.replicas, fenceposts);
         return;
     }
     if newest.is_some_and(|newest| is_saturated(&sets[newest], fenceposts)) {
