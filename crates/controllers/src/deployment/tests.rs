@@ -166,6 +166,14 @@ fn scaling_amid_a_rollout_is_proportional() {
 }
 
 #[test]
+fn a_new_size_that_the_only_set_has_already_is_noted_so_that_the_new_template_is_rolled_out() {
+    let plan = plan(&DeploymentController, [deployment(8), set("old", 5, 8, 8)]);
+    let writes: Vec<_> = plan.writes().map(ToString::to_string).collect();
+    assert_eq!(writes.first().map(String::as_str), Some("update ReplicaSet.apps ns/web-old"), "{writes:?}");
+    assert_eq!(plan.records().count(), 0);
+}
+
+#[test]
 fn a_paused_deployment_only_scales() {
     let paused = with(deployment(12), "/spec/paused", true);
     check(paused.clone(), [set("old", 5, 10, 10)], &["Scaled up replica set web-old from 10 to 12"]);
